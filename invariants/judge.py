@@ -121,7 +121,7 @@ class Judge:
             Monotonicity(logs),
             Durability(logs),
             LivenessUnderFault(self._leaderships, pace),
-            Recovery(),
+            Recovery(configuration),
             StableLeadership(self._leaderships),
             self._efficiency,
         ]

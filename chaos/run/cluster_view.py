@@ -5,19 +5,22 @@ It is the same in every world: `live` feeds it from the event files, `sim` and `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raft_chaos.chaos.faults.names import DISSENTER, HOLDER, LACKER, NEWEST, around
 from raft_chaos.chaos.schedule.data import AnchorEvent
+from raft_chaos.invariants.checkers.committed_members import CommittedMembers
 from raft_chaos.invariants.events import (
     AnyEvent,
     CommitAdvanced,
+    ConfigurationUsed,
     EntryAppended,
     EntryApplied,
     Event,
     LogTruncated,
+    Members,
     Role,
     RoleChanged,
     SnapshotInstalled,
@@ -44,9 +47,15 @@ class NodeView:
 
 
 class ClusterView:
-    """All nodes' views. `happened` is called with each anchor event, its number (from 1), and who reported it."""
+    """All nodes' views. `happened` is called with each anchor event, its number (from 1), and who reported it. The
+    cluster begins with the `first_voters` as its members, if there are any, and otherwise with all nodes (§6)."""
 
-    def __init__(self, nodes: list[str], happened: Callable[[AnchorEvent, int, str], None]) -> None:
+    def __init__(
+        self,
+        nodes: list[str],
+        happened: Callable[[AnchorEvent, int, str], None],
+        first_voters: Sequence[str] = (),
+    ) -> None:
         self.nodes = {node: NodeView() for node in nodes}
         self.leaders: dict[int, str] = {}  # term -> who was first reported to lead it
         self.seen: dict[AnchorEvent, dict[int, str]] = {
@@ -59,11 +68,13 @@ class ClusterView:
         self._uncommitted: dict[int, int] = {}  # term -> the number of its leader, until that leader commits
         self.new_commit_at_us = 0
         self.highest_commit = 0
+        self.members = CommittedMembers(Members(voters=tuple(first_voters or nodes)))
         self.handlers: dict[type[Event], Callable[[Any], None]] = {
             EntryAppended: self._appended,
             LogTruncated: self._truncated,
             EntryApplied: self._applied,
             CommitAdvanced: self._committed,
+            ConfigurationUsed: self.members.on_used,
             SnapshotInstalled: self._installed,
             SnapshotRestored: self._applied,
             RoleChanged: self._role_changed,
@@ -149,6 +160,7 @@ class ClusterView:
 
     def _committed(self, event: CommitAdvanced) -> None:
         self.nodes[event.node].commit_index = event.index
+        self.members.on_commit(event)
         if event.index > self.highest_commit:
             self.highest_commit, self.new_commit_at_us = event.index, event.t_us
         if event.term in self._uncommitted and self.leaders[event.term] == event.node:
@@ -163,6 +175,7 @@ class ClusterView:
 
     def _started(self, event: Started) -> None:
         """A node comes back with what it had synced: its log may have become shorter."""
+        self.members.on_started(event)
         before = self.nodes[event.node]
         is_same = before.last[1] == event.last_index
         self.nodes[event.node] = NodeView(

@@ -153,8 +153,10 @@ class Phases:
         )
 
     def _recovered(self, target: int, owed: list[str]) -> bool:
-        views = self._view.nodes
-        return self._view.highest_commit > target and all(views[node].applied_index >= target for node in owed)
+        view = self._view
+        # Whoever is no member any more gets nothing (§6).
+        behind = (node for node in owed if view.nodes[node].applied_index < target)
+        return view.highest_commit > target and not any(map(view.members.includes, behind))
 
     async def _final_reads(self, client: Client) -> None:
         """Reads every key once more: acknowledged writes must still be there."""

@@ -191,7 +191,9 @@ def _at_random(
             if draft.after_us < at_us + duration_us + unit and (at_us < draft.end_us + unit or draft.action.ends_nodes)
         ]
         kind = rng.choice(kinds)
-        damageable = _damageable(seed, nodes, planned + drafts) if at_us > damage_from_us else []
+        damageable = []
+        if at_us > damage_from_us:
+            damageable = _damageable(seed, nodes, planned + drafts, swarm.features.first_voters)
         single = _single(rng, config, kind, swarm, nodes, others, duration_us, damageable)
         if single is not None:
             drafts.append(Draft(at_us, *single))
@@ -232,9 +234,11 @@ def _single(
     return None if action is None else (action, action.drawn_us(room))
 
 
-def _damageable(seed: int, nodes: list[str], drafts: list[Draft]) -> list[str]:
-    """The nodes that one more fault may damage for good: of a minority that the seed draws, those that are left."""
-    count = len(nodes) - grudge.majority_of(len(nodes))
+def _damageable(seed: int, nodes: list[str], drafts: list[Draft], first_voters: int) -> list[str]:
+    """The nodes that one more fault may damage for good: of a minority that the seed draws, those that are left. If
+    only some nodes vote at first, a minority of these."""
+    voters = first_voters or len(nodes)
+    count = voters - grudge.majority_of(voters)
     damaged = [name for draft in drafts if draft.action.ends_nodes for name in nodes_of(draft.action)]
     return [node for node in some(stream(seed, "faults/damaged"), nodes, count) if node not in damaged]
 

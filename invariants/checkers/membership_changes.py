@@ -6,7 +6,9 @@ durable. Five rules:
 1. A node uses the latest configuration in its log, whether it is committed or not: at the latest when the entry is
    durable, and no longer than the entry is in the log.
 2. A leader begins a change only once the change before it is committed, and an entry of its own term (Ongaro, raft-dev,
-   July 2015).
+   July 2015). The end of joint consensus begins none, so it needs no entry of the leader's own term: only one
+   configuration can follow a joint one that is committed, and whatever an earlier leader has appended behind it is the
+   same. A leader that was elected with it in its log may append the end before its first entry is committed.
 3. Voters change by joint consensus, or one at a time: any majority before the change and any after it have a node in
    common.
 4. Joint consensus ends with the new voters alone.
@@ -45,6 +47,7 @@ class _Begun:
     used: ConfigurationUsed
     term: int
     before: int
+    ends_joint: bool
 
 
 @dataclass(slots=True)
@@ -109,7 +112,7 @@ class MembershipChanges(Checker):
         self.judged += 1
         if node.leads_in and event.index > node.index:
             self._check_step(node, event)
-            node.begun.append(_Begun(event, node.leads_in, node.index))
+            node.begun.append(_Begun(event, node.leads_in, node.index, bool(node.members.old_voters)))
         node.used, node.members = event, event.members
         node.since_us.setdefault(event.index, event.t_us)
 
@@ -192,6 +195,8 @@ class MembershipChanges(Checker):
                 *([commit] if commit is not None else []),
                 used,
             )
+            return
+        if begun.ends_joint:
             return
         log = self._logs.get(used.node) or []
         entry = log[committed - 1] if 0 < committed <= len(log) else None

@@ -8,11 +8,21 @@ was on time. Otherwise the verdict is unknown. In virtual time no machine is slo
 The harness's events may be observed before or after the nodes' events, so the checker can judge only at the end. It
 keeps the last commit and the last applied entry of each incarnation, and `verdict` judges them. Within an incarnation
 both the index and the time only grow, so the last one covers all earlier ones.
+
+A node that is no member at the end owes nothing: no leader sends it the log (§6). It may have been removed although the
+fault that removes nodes says that nobody left: its leader can have appended the entry and fallen, and whoever leads
+after the healing commits it.
+
+Nothing is owed either once too few voters are left. Faults may damage the data of less than a quorum of the nodes for
+good, which then end, as they must. But while the fault that removes nodes stands, fewer vote, and the others may be no
+majority of these: then nobody can bring the removed ones back.
 """
 
 from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
+from raft_chaos.invariants.checkers.committed_members import CommittedMembers
+from raft_chaos.invariants.checkers.configuration import Configuration, decide
 from raft_chaos.invariants.checkers.exits import last_words
 from raft_chaos.invariants.events import (
     CommitAdvanced,
@@ -37,8 +47,9 @@ class Recovery(Checker):
     rule = "While a majority is up and timing holds, entries commit and followers catch up (§5.5, §5.6)."
     nothing_judged = "the run had no liveness phase"
 
-    def __init__(self) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         super().__init__()
+        self._members = CommittedMembers(configuration.first if configuration.nodes else None)
         self._phase: PhaseStarted | None = None
         self._ended: RunEnded | None = None
         self._current_inc: dict[str, int] = {}
@@ -50,6 +61,7 @@ class Recovery(Checker):
         return {
             PhaseStarted: self._on_phase,
             RunEnded: self._on_ended,
+            **self._members.handlers(),
             Started: self._on_started,
             NodeExited: self._on_exited,
             NodeLaunched: self._on_launched,
@@ -73,9 +85,11 @@ class Recovery(Checker):
 
     def _on_started(self, event: Started) -> None:
         self._current_inc[event.node] = event.inc
+        self._members.on_started(event)
 
     def _on_commit(self, event: CommitAdvanced) -> None:
         self._committed[event.node, event.inc] = event
+        self._members.on_commit(event)
 
     def _on_applied(self, event: EntryApplied | SnapshotRestored) -> None:
         self._applied[event.node, event.inc] = event
@@ -88,9 +102,11 @@ class Recovery(Checker):
             return self.conclude("unknown", self.nothing_judged)
         if ended is None:
             return self.conclude("unknown", "the run did not end on its own terms")
+        if gone := self._leave_no_majority():
+            return self.conclude("unknown", f"no majority of the voters is left: {' and '.join(gone)} had to end")
         undecided: list[str] = []
         self._judge_commit(phase, ended, undecided)
-        for node in phase.owed:
+        for node in filter(self._members.includes, phase.owed):
             self._judge_node(node, phase, ended, undecided)
         if self.violation_count or not undecided:
             return super().verdict()
@@ -121,6 +137,14 @@ class Recovery(Checker):
         last = max(applied, key=lambda a: a.inc, default=None)
         missed = f"{node} did not catch up to index {phase.commit_target}{self._ended_before(node)}"
         self._judge_shortfall(missed, last, phase, ended, undecided)
+
+    def _leave_no_majority(self) -> list[str]:
+        """The nodes that had to end for good, if a configuration that is in use has no majority without them."""
+        gone = sorted(node for node, end in self._exits.items() if end.excused)
+        for members in self._members.all_in_use() if gone else ():
+            if not decide(members, [node for node in (*members.voters, *members.old_voters) if node not in gone]):
+                return gone
+        return []
 
     def _ended_before(self, node: str | None = None) -> str:
         """Why no more can come from the node, or from some node: the end of its process."""

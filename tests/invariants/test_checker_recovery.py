@@ -9,7 +9,9 @@ from event_scripts import appends, applies, commits, judged, started
 from raft_chaos.invariants.checkers.exits import last_words
 from raft_chaos.invariants.events import (
     HARNESS,
+    ConfigurationUsed,
     Event,
+    Members,
     NodeExited,
     NodeLaunched,
     PhaseStarted,
@@ -246,3 +248,45 @@ def test_a_node_that_runs_again_has_not_ended() -> None:
 def test_launched_nodes_that_stay_up() -> None:
     assert judged(LAUNCHED)["unexpected_exit"].outcome == "valid"
     assert judged()["unexpected_exit"].outcome == "unknown"
+
+
+# ---- members (§6) ----------------------------------------------------------------------------------------------------
+
+TWO = Members(voters=("n1", "n2"))
+JOINT = Members(voters=("n1", "n2"), old_voters=("n1", "n2", "n3"))
+
+
+def uses(node: str, index: int, members: Members, inc: int = 1) -> Event:
+    return ConfigurationUsed(node=node, inc=inc, t_us=0, index=index, members=members)
+
+
+def test_a_node_that_was_removed_owes_nothing_once_that_is_committed() -> None:
+    """The entry may be older than the phase, and be committed in it."""
+    script = [liveness("n3"), uses("n1", 1, JOINT), uses("n1", 3, TWO), NEW_COMMIT, ended()]
+    assert recovery(*script).outcome == "valid"
+    assert recovery(uses("n1", 1, JOINT), uses("n1", 3, TWO), NEW_COMMIT, liveness("n3"), ended()).outcome == "valid"
+
+
+def test_it_owes_all_as_long_as_that_is_not_committed() -> None:
+    for script in ([uses("n1", 1, JOINT)], [uses("n1", 1, JOINT), uses("n1", 4, TWO)]):
+        assert recovery(*script, liveness("n3"), NEW_COMMIT, ended()).outcome == "violated"
+
+
+def test_a_learner_gets_the_log_like_a_voter() -> None:
+    learns = Members(voters=("n1", "n2"), learners=("n3",))
+    assert recovery(uses("n1", 2, learns), liveness("n3"), NEW_COMMIT, ended()).outcome == "violated"
+
+
+def damaged(node: str) -> NodeExited:
+    return NodeExited(node=HARNESS, inc=1, t_us=900, subject=node, subject_inc=1, exit_code=78, excused="damaged data")
+
+
+def test_nothing_is_owed_if_those_that_had_to_end_leave_no_majority_of_the_voters() -> None:
+    verdict = recovery(uses("n1", 2, TWO), damaged("n2"), liveness(), ended())
+    assert (verdict.outcome, verdict.reason) == ("unknown", "no majority of the voters is left: n2 had to end")
+    assert recovery(damaged("n2"), liveness(), ended()).outcome == "violated", "n1 and n3 are two of three"
+    assert recovery(uses("n1", 2, JOINT), damaged("n3"), liveness(), ended()).outcome == "violated"
+    again = NodeLaunched(node=HARNESS, inc=1, t_us=950, subject="n2", subject_inc=2)
+    assert recovery(uses("n1", 2, TWO), damaged("n2"), again, liveness(), ended()).outcome == "violated"
+    by_itself = msgspec.structs.replace(damaged("n2"), excused="")
+    assert recovery(uses("n1", 2, TWO), by_itself, liveness(), ended()).outcome == "violated"

@@ -49,6 +49,7 @@ from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.run.nemesis import Nemesis
+from raft_chaos.chaos.run.pace import first_voters
 from raft_chaos.chaos.run.peer_secret import peer_secret
 from raft_chaos.chaos.run.phases import Bound, Phases
 from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
@@ -195,7 +196,8 @@ class LiveRun:
         files.callback(self.harness.close)
         self.history = HistoryFile(self.run_dir.history, self.judge.observe_op)
         files.callback(self.history.close)
-        self.watcher = Watcher(header.nodes, self.judge.observe, self._happened)
+        voters = first_voters(header.nodes, header.features)
+        self.watcher = Watcher(header.nodes, self.judge.observe, self._happened, voters)
         files.callback(self.watcher.close)
         tls = {node: self.certificates.files(node) for node in header.nodes} if self.certificates else None
         self.network = network.start(

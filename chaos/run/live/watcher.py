@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -72,8 +72,9 @@ class Watcher:
         nodes: list[str],
         observe: Callable[[AnyEvent], None],
         happened: Callable[[AnchorEvent, int, str], None],
+        first_voters: Sequence[str] = (),
     ) -> None:
-        self.view = ClusterView(nodes, happened)
+        self.view = ClusterView(nodes, happened, first_voters)
         self.events = 0
         self._observe = observe
         self._tails: dict[str, deque[Tail[AnyEvent]]] = {node: deque() for node in nodes}

@@ -21,7 +21,7 @@ from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.nodes.driver import Driver
-from raft_chaos.chaos.run.pace import pace_of, virtual
+from raft_chaos.chaos.run.pace import first_voters, pace_of, virtual
 from raft_chaos.chaos.run.phases import WATCH_US, Bound, Phases
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
@@ -77,7 +77,7 @@ class VirtualRun:
         self.scheduler = Scheduler()
         self.judge = Judge(voters=header.nodes, pace=pace_of(timing, schedule))
         self.tally = Tally()
-        self.view = ClusterView(header.nodes, self._happened)
+        self.view = ClusterView(header.nodes, self._happened, first_voters(header.nodes, header.features))
         self.trace = Trace(self.judge, self.tally, self.view, recorder)
         self.history = History(self.trace.operation)
         self.requests = Requests(lambda: self.cluster)

@@ -6,7 +6,14 @@ import pytest
 
 from builders.schedules import NODES
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.invariants.events import EntryAppended, Started, VoteGranted
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    ConfigurationUsed,
+    EntryAppended,
+    Members,
+    Started,
+    VoteGranted,
+)
 
 
 def view_of_a_leader() -> ClusterView:
@@ -41,3 +48,24 @@ def test_a_node_that_lost_what_it_had_not_synced_lacks_it() -> None:
 @pytest.mark.parametrize(("voted_for", "dissenters"), [("n3", ["n2"]), ("n1", None), (None, None)])
 def test_a_vote_outlives_a_restart(voted_for: str | None, dissenters: list[str] | None) -> None:
     assert restarted(view_of_a_leader(), 1, voted_for).get("dissenter") == dissenters
+
+
+def test_whoever_a_committed_configuration_leaves_out_is_no_member() -> None:
+    view = view_of_a_leader()
+    gone = Members(voters=("n1", "n2"))
+    view.observe(ConfigurationUsed(node="n1", inc=1, t_us=3, index=2, members=gone))
+    assert view.members.includes("n3"), "it may be rolled back"
+    view.observe(CommitAdvanced(node="n1", inc=1, t_us=4, index=2, term=2))
+    assert not view.members.includes("n3")
+    view.observe(
+        ConfigurationUsed(node="n1", inc=1, t_us=5, index=3, members=Members(voters=gone.voters, learners=("n3",)))
+    )
+    view.observe(CommitAdvanced(node="n2", inc=1, t_us=6, index=3, term=2))
+    assert not view.members.includes("n3"), "n2 does not use it yet"
+    view.observe(CommitAdvanced(node="n1", inc=1, t_us=6, index=3, term=2))
+    assert view.members.includes("n3")
+
+
+def test_a_cluster_may_begin_with_some_of_its_nodes() -> None:
+    view = ClusterView(NODES, lambda event, number, reporter: None, NODES[:2])
+    assert [view.members.includes(node) for node in NODES] == [True, True, False]

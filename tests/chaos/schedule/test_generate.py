@@ -366,3 +366,18 @@ def test_drawn_describes_the_schedule() -> None:
     loss = max(fault.action.loss for fault in schedule.faults if isinstance(fault.action, Network))
     assert f"loss up to {loss * 100:.0f} %" in next(line for line in lines if line.startswith("network"))
     assert lines[-1].startswith(f"operations: {len(schedule.operations)} by 5 clients (get ")
+
+
+def test_less_than_a_quorum_of_the_first_voters_is_damaged() -> None:
+    """Of three that vote and two that do not, one: with two the cluster would be lost."""
+    kinds: tuple[FaultKind, ...] = ("kill", "lost_file", "bit_flip", "truncation")
+    config = ScheduleConfig(nodes=5, faults=kinds, swarm=True, ops_per_second=1)
+    some_vote = msgspec.structs.replace(config, features=("check_quorum", "membership", "first_voters=3"))
+    hit = {
+        size: max(
+            len({node for fault in made.faults if fault.action.ends_nodes for node in fault.action.nodes})
+            for made in (generate(seed, one) for seed in range(40))
+        )
+        for size, one in ((5, config), (3, some_vote))
+    }
+    assert hit == {5: 2, 3: 1}

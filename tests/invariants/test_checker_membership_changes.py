@@ -1,0 +1,235 @@
+"""membership_changes: n1 of n1 to n4, what it reports, and the rule that each violation breaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    ConfigurationUsed,
+    EntryAppended,
+    Event,
+    LogTruncated,
+    Members,
+    RoleChanged,
+    SnapshotInstalled,
+    Started,
+)
+from raft_chaos.invariants.judge import Judge
+
+NODES = ("n1", "n2", "n3", "n4")
+ALL, THREE, TWO = Members(voters=NODES), Members(voters=NODES[:3]), Members(voters=NODES[:2])
+JOINT = Members(voters=NODES[:2], old_voters=NODES)
+OTHERS = Members(voters=NODES[1:])
+
+
+def at(t_us: int, kind: type[Event], **fields: Any) -> Event:
+    return kind(node="n1", inc=1, t_us=t_us, **fields)
+
+
+def leads(t_us: int = 10, term: int = 1) -> Event:
+    return at(t_us, RoleChanged, role="leader", term=term, leader="n1")
+
+
+def follows(t_us: int, term: int = 1) -> Event:
+    return at(t_us, RoleChanged, role="follower", term=term, leader=None)
+
+
+def uses(t_us: int, index: int, members: Members) -> Event:
+    return at(t_us, ConfigurationUsed, index=index, members=members)
+
+
+def entry(t_us: int, index: int, members: Members | None = None, term: int = 1) -> Event:
+    return at(t_us, EntryAppended, index=index, term=term, digest=f"{term}.{index}", members=members)
+
+
+def commits(t_us: int, index: int, term: int = 1) -> Event:
+    return at(t_us, CommitAdvanced, index=index, term=term)
+
+
+def truncates(t_us: int, from_index: int) -> Event:
+    return at(t_us, LogTruncated, from_index=from_index)
+
+
+START = at(0, Started, term=0, voted_for=None, last_index=0, digest="")
+LED = [START, leads(), entry(11, 1), commits(12, 1)]
+"""n1 leads term 1, and has committed its first entry."""
+
+
+def said(*events: Event) -> list[str] | None:
+    """The violations' messages; None without a verdict."""
+    judge = Judge(voters=NODES)
+    judge.observe_all(events)
+    found = {verdict.invariant: verdict for verdict in judge.verdicts()}.get("membership_changes")
+    return None if found is None else [violation.message for violation in found.violations]
+
+
+def test_a_run_without_changes_has_no_verdict() -> None:
+    assert said(*LED, entry(13, 2), commits(14, 2)) is None
+
+
+def test_a_whole_change_by_joint_consensus_and_one_after_it() -> None:
+    single = [uses(40, 4, Members(voters=NODES[:2], learners=("n4",))), entry(41, 4), commits(42, 4), commits(50, 4)]
+    whole = [
+        uses(20, 2, JOINT),
+        entry(21, 2, JOINT),
+        commits(30, 2),
+        uses(30, 3, TWO),
+        entry(31, 3, TWO),
+        commits(32, 3),
+    ]
+    assert said(*LED, *whole, *single) == []
+
+
+# ---- 1: what is used -------------------------------------------------------------------------------------------------
+
+
+def test_a_configuration_is_used_at_the_latest_when_its_entry_is_durable() -> None:
+    assert said(*LED, entry(21, 2, THREE), uses(22, 2, THREE)) == [
+        "n1 (incarnation 1) appended a configuration, entry 2 (voters n1 n2 n3), and still uses that of entry 0 "
+        "(voters n1 n2 n3 n4)"
+    ]
+    assert said(*LED, uses(21, 2, THREE), entry(21, 2, THREE)) == []
+
+
+def test_of_recovered_ones_only_the_latest_is_used() -> None:
+    start = at(5, Started, term=1, voted_for=None, last_index=2, digest="1.2")
+    assert said(start, uses(5, 2, TWO), entry(5, 1, THREE), entry(5, 2, TWO)) == []
+
+
+def test_a_deleted_configuration_is_used_no_longer() -> None:
+    before = [*LED, uses(20, 2, THREE), entry(21, 2, THREE), follows(25, 2)]
+    assert said(*before, truncates(30, 2)) == [
+        "n1 (incarnation 1) still uses the configuration of entry 2 (voters n1 n2 n3), which it deletes: its log ends "
+        "at 1"
+    ]
+    assert said(*before, uses(30, 0, ALL), truncates(30, 2)) == []
+    assert said(*before, truncates(30, 3)) == []
+
+
+def test_the_report_of_a_deletion_may_come_after_the_next_configuration_at_that_place() -> None:
+    """It waits for the disk."""
+    before = [*LED, uses(20, 2, THREE), entry(21, 2, THREE), follows(25, 2)]
+    assert said(*before, uses(30, 0, ALL), uses(31, 2, TWO), truncates(30, 2), entry(31, 2, TWO, term=2)) == []
+
+
+def installs(t_us: int, index: int, members: Members | None, members_index: int) -> Event:
+    return at(
+        t_us,
+        SnapshotInstalled,
+        index=index,
+        term=2,
+        digest=f"2.{index}",
+        via="InstallSnapshot",
+        members=members,
+        members_index=members_index,
+    )
+
+
+def test_a_snapshot_in_place_of_the_log_brings_its_own() -> None:
+    before = [START, follows(5, 2), uses(20, 2, THREE), entry(21, 2, THREE)]
+    wrong = (
+        "n1 (incarnation 1) still uses the configuration of entry 2 (voters n1 n2 n3), and not that of the snapshot in "
+        "place of its log, entry {}"
+    )
+    assert said(*before, installs(30, 5, TWO, 2)) == [wrong.format("2 (voters n1 n2)")], "at the same index"
+    assert said(*before, installs(30, 5, None, 0)) == [wrong.format("0 (voters n1 n2 n3 n4)")]
+    assert said(*before, installs(30, 5, THREE, 2)) == []
+    assert said(*before, uses(30, 4, TWO), installs(30, 5, TWO, 4)) == []
+    assert said(*before, uses(30, 4, TWO), uses(40, 6, THREE), installs(30, 5, TWO, 4)) == [], "reported late"
+
+
+def test_a_snapshot_of_what_the_log_holds_leaves_what_is_behind_it() -> None:
+    log = [entry(10, 1, term=2), entry(11, 2, term=2), uses(20, 3, THREE), entry(20, 3, THREE, term=2)]
+    assert said(START, follows(5, 2), *log, installs(30, 2, None, 0)) == []
+
+
+# ---- 2: one change at a time, of a leader that knows what is committed -----------------------------------------------
+
+
+def test_the_change_before_must_be_committed() -> None:
+    change = [uses(20, 2, THREE), entry(21, 2, THREE), uses(30, 3, TWO), entry(31, 3, TWO)]
+    assert said(*LED, *change, commits(40, 3)) == [
+        "n1 (incarnation 1) began a change (entry 3: voters n1 n2) although that of entry 2 was not committed; it had "
+        "committed up to 1"
+    ]
+    committed = [uses(20, 2, THREE), entry(21, 2, THREE), commits(25, 2), uses(30, 3, TWO), entry(31, 3, TWO)]
+    assert said(*LED, *committed, commits(40, 3)) == []
+
+
+def test_a_commit_may_be_reported_after_the_change_that_it_allows() -> None:
+    """It waits for the leader's own disk, and says when the core made it."""
+    change = [uses(20, 2, THREE), uses(30, 3, TWO), entry(21, 2, THREE), commits(25, 2), entry(31, 3, TWO)]
+    assert said(*LED, *change, commits(40, 3)) == []
+
+
+def test_a_leader_must_have_committed_an_entry_of_its_term() -> None:
+    change = [uses(20, 2, THREE), entry(21, 2, THREE), commits(40, 2)]
+    assert said(START, leads(), entry(11, 1), *change) == [
+        "n1 (incarnation 1), the leader of term 1, began a change (entry 2: voters n1 n2 n3) before it had committed "
+        "an entry of its term; it had committed up to 0"
+    ]
+    earlier = [*LED, follows(13, 2), leads(15, 3), entry(16, 2, term=3)]
+    change = [uses(20, 3, THREE), entry(21, 3, THREE, term=3), commits(40, 3, 3)]
+    found = said(*earlier, *change)
+    assert found is not None and "the leader of term 3, began a change" in found[0] and "up to 1" in found[0]
+    assert said(*earlier, commits(18, 2, 3), *change) == []
+
+
+def test_the_end_of_joint_consensus_needs_the_joint_entry_committed_and_none_of_the_leaders_term() -> None:
+    """Only one configuration can follow a joint one that is committed."""
+    before = [START, follows(5, 1), entry(6, 1), uses(7, 2, JOINT), entry(7, 2, JOINT)]
+    change = [leads(15, 2), entry(16, 3, term=2), uses(20, 4, TWO), entry(20, 4, TWO, term=2), commits(30, 4, 2)]
+    assert said(*before, commits(9, 2), *change) == []
+    found = said(*before, commits(9, 1), *change)
+    assert found is not None and "although that of entry 2 was not committed; it had committed up to 1" in found[0]
+
+
+# ---- 3 and 4: the steps ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "wrong"),
+    [
+        ((TWO,), "more than one voter changes without joint consensus"),
+        ((Members(voters=("n1", "n2"), old_voters=("n1", "n2", "n3")),), "the old voters of joint consensus are those"),
+        ((JOINT, THREE), "joint consensus ends with the new alone"),
+        ((JOINT, Members(voters=NODES[:1], old_voters=NODES[:2])), "joint consensus ends with the new alone"),
+        ((THREE,), ""),
+        ((Members(voters=NODES[:3], learners=("n4",)),), ""),
+        ((JOINT, TWO), ""),
+        ((Members(voters=OTHERS.voters, old_voters=NODES), OTHERS), ""),
+    ],
+)
+def test_voters_change_one_at_a_time_or_jointly(steps: tuple[Members, ...], wrong: str) -> None:
+    events = []
+    for number, members in enumerate(steps, 2):
+        events += [
+            uses(10 * number, number, members),
+            entry(10 * number, number, members),
+            commits(10 * number, number),
+        ]
+    found = said(*LED, *events)
+    assert found is not None and len(found) == bool(wrong), found
+    if found:
+        assert wrong in found[0]
+
+
+def test_the_steps_of_a_follower_are_not_its_own() -> None:
+    """It may get several entries, or a snapshot, at once."""
+    assert said(START, follows(5), uses(20, 2, TWO), entry(20, 2, TWO), commits(30, 2)) == []
+
+
+# ---- 5: who leaves ---------------------------------------------------------------------------------------------------
+
+
+def test_a_leader_that_removed_itself_does_not_lead_on() -> None:
+    gone = [uses(20, 2, OTHERS), entry(21, 2, OTHERS), commits(30, 2)]
+    assert said(*LED, *gone, entry(31, 3), commits(40, 3)) == [
+        "n1 (incarnation 1) leads on although it has committed a configuration without itself (entry 2: voters n2 n3 "
+        "n4)"
+    ]
+    assert said(*LED, *gone, follows(30), commits(40, 3, 2)) == [], "it stepped down, and hears of the next commit"
+    assert said(*LED, entry(14, 2), uses(20, 3, OTHERS), entry(21, 3, OTHERS), commits(25, 2), commits(30, 3)) == []
