@@ -15,7 +15,7 @@ OpType: TypeAlias = Literal["invoke", "ok", "fail", "info"]
 KeyFunction: TypeAlias = Literal["get", "put", "append", "cas", "delete"]
 QueueFunction: TypeAlias = Literal["enqueue", "dequeue"]
 OpFunction: TypeAlias = KeyFunction | QueueFunction
-Consistency: TypeAlias = Literal["read_index", "stale"]
+Consistency: TypeAlias = Literal["read_index", "lease", "stale"]
 QUEUE_FUNCTIONS: tuple[QueueFunction, ...] = ("enqueue", "dequeue")
 Value: TypeAlias = str | list[str] | None
 
@@ -32,10 +32,10 @@ class Op(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     and the dequeues that empty the queues there.
     `t_us` is in microseconds since the run began.
 
-    A get with a `consistency` needed no log entry. "read_index" is linearizable like all others. "stale" shows what the
-    node has applied, however old that is, so it is no part of the linearizable history: `checkers.stale_reads` judges
-    it. The answers to both name the incarnation (`node`, `inc`) that gave it, and as `index` and `term` the last entry
-    that this incarnation had applied.
+    A get with a `consistency` needed no log entry. "read_index" and "lease" are linearizable like all others. "stale"
+    shows what the node has applied, however old that is, so it is no part of the linearizable history:
+    `checkers.stale_reads` judges it. The answers to all of them name the incarnation (`node`, `inc`) that gave it, and
+    as `index` and `term` the last entry that this incarnation had applied.
     """
 
     type: OpType

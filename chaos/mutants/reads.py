@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Replica, Reply
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.messages import AppendEntriesReply, Message
 
 
 class DeposedLeaderReads(Replica):
@@ -32,6 +35,23 @@ class ReadIndexWithoutRound(Core):
         return True
 
 
+class LeaseTooLong(Core):
+    def _lease_us(self) -> int:
+        return 2 * self.timing.election_timeout_max_us
+
+
+class PhantomContact(Core):
+    def receive(self, source: str, message: Message, now_us: int) -> None:
+        if type(message) is AppendEntriesReply and self.role == "leader" and message.term > self.current_term:
+            message = replace(message, term=self.current_term, round=self.round)
+        super().receive(source, message, now_us)
+
+
+class LeaseSurvivesTransfer(Core):
+    def _give_up_lease(self) -> None:
+        pass
+
+
 READS = (
     Mutant(
         "deposed_leader_reads",
@@ -53,5 +73,29 @@ READS = (
         "d-engine #381, akka-raft #65",
         ("linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(core=ReadIndexWithoutRound),
+    ),
+    Mutant(
+        "lease_too_long",
+        "a leader's lease outlives the election timeout, so another leader may have been elected meanwhile",
+        "sofa-jraft #34, etcd #6005",
+        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        Parts(core=LeaseTooLong),
+        survives="no seed draws leases, and with them a leader without its majority also steps down after about the "
+        "shortest timeout (CheckQuorum): the time in which another one leads, too, is short for a write and a read",
+    ),
+    Mutant(
+        "phantom_contact",
+        "an answer of a later term, which rejects the leader, counts as contact, and prolongs its lease",
+        "hashicorp/raft #666",
+        ("linearizability", "acknowledged_writes", "monotonic_reads", "liveness_under_fault", "recovery"),
+        Parts(core=PhantomContact),
+    ),
+    Mutant(
+        "lease_survives_transfer",
+        "a leader that has told another node to stand answers reads by its lease",
+        "raft-rs #234, openraft #1747",
+        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        Parts(core=LeaseSurvivesTransfer),
+        survives="no seed draws leases; with --features check_quorum,lease_reads some tens of seeds convict it",
     ),
 )

@@ -15,8 +15,8 @@ An operation that names its node is asked of this node alone, once and with litt
 effect: without an answer it has certainly failed.
 
 So has every read that needs no log entry (`consistency`); one that goes through the log is a command like any other. A
-read by ReadIndex that names a node begins there, and follows redirects: so a client also comes to a leader that was cut
-off, and from there to its successor.
+read by ReadIndex or by a lease that names a node begins there, and follows redirects: so a client also comes to a
+leader that was cut off, and from there to its successor.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Client:
         if operation.again and self._door.knows_repeats:
             await self._again(operation.again)
         self._record.invoked(operation)
-        if operation.node is not None and operation.consistency == "read_index":
+        if operation.node is not None and operation.consistency in ("read_index", "lease"):
             self.asks_next(operation.node)
             outcome = await self._outcome(operation)
         else:

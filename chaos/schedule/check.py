@@ -11,6 +11,8 @@ from raft_chaos.chaos.faults.action import nodes_of
 from raft_chaos.chaos.faults.names import PLACEHOLDERS, fault_of, role_of
 from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, ScheduleError
 from raft_chaos.chaos.schedule.follow import follows
+from raft_chaos.chaos.schedule.leases import breaking
+from raft_chaos.raft.state.timing import MOST_DRIFT
 
 MOST_DEPTH = 100
 
@@ -32,6 +34,7 @@ def check_schedule(schedule: Schedule) -> None:
         except ScheduleError as error:
             raise ScheduleError(f"{entry.id}: {error}", entry.id) from None
     check_damaged(schedule.faults, schedule.header.nodes)
+    check_leases(schedule.faults, schedule.operations)
 
 
 def check_damaged(faults: Iterable[Fault], nodes: Sequence[str]) -> None:
@@ -43,6 +46,17 @@ def check_damaged(faults: Iterable[Fault], nodes: Sequence[str]) -> None:
             f"faults damage {' '.join(sorted(hit))} for good, and no quorum of {len(nodes)} nodes is left; expected at "
             f"most {(len(nodes) - 1) // 2} damaged nodes in a schedule",
             damaging[-1].id,
+        )
+
+
+def check_leases(faults: Sequence[Fault], operations: Iterable[Operation]) -> None:
+    """Raises ScheduleError if there are reads by a lease, and a fault of clocks that makes stale ones right."""
+    by_lease = next((operation.id for operation in operations if operation.consistency == "lease"), "")
+    if by_lease and (fault := breaking(faults)):
+        raise ScheduleError(
+            f"operation {by_lease} reads by a lease, and fault {fault} makes clocks jump, or drift by more than leases "
+            f"allow (one may run {MOST_DRIFT:g} times as fast as another); leave out one of them",
+            fault,
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from raft_chaos.chaos.schedule.check import check_damaged, check_fault, check_header, check_operation
+from raft_chaos.chaos.schedule.check import check_damaged, check_fault, check_header, check_leases, check_operation
 from raft_chaos.chaos.schedule.data import SCHEDULE_SCHEMA, Entry, Fault, Header, Operation, Schedule, ScheduleError
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.regular_file import read_regular
@@ -57,6 +57,7 @@ def load(file: Path) -> Schedule:
     assert header is not None
     try:
         check_damaged(faults.values(), header.nodes)
+        check_leases(list(faults.values()), operations.values())
     except ScheduleError as error:
         raise ScheduleError(f"{file}: {error}") from None
     return Schedule(

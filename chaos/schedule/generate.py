@@ -17,8 +17,10 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header, Operation, RequiredEvent, Schedule
 from raft_chaos.chaos.schedule.draw_faults import quiet_us
 from raft_chaos.chaos.schedule.fitting import fitted
+from raft_chaos.chaos.schedule.leases import breaking, probers, probes, with_leases
 from raft_chaos.chaos.schedule.queue_workload import draw_queue
 from raft_chaos.chaos.schedule.standing import draw_all_faults
+from raft_chaos.chaos.schedule.steered.catalogue import OLD_LEASE
 from raft_chaos.chaos.schedule.swarm import Swarm, draw
 from raft_chaos.chaos.schedule.workload import (
     draw_final_reads,
@@ -60,11 +62,17 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
     if swarm.repeats:
         operations = with_repeats(seed, operations)
     operations = with_consistencies(seed, operations, nodes)
+    faults = [drawn.fault for drawn in draw_all_faults(seed, config, swarm, nodes)]
+    if swarm.features.lease_reads and not breaking(faults):
+        operations = with_leases(seed, operations)
+        if any(episode in OLD_LEASE for episode in swarm.steered):
+            probed = probes(faults, nodes, config.election_timeout_us_max)
+            operations = sorted([*operations, *probed], key=attrgetter("at_us"))
+            header = replace(header, clients=[*clients, *probers(nodes)])
     if config.readers:
         reads = draw_reads(seed, nodes, clients, config.ops_per_second / len(clients), until_us)
         operations = sorted([*operations, *reads], key=attrgetter("at_us"))
-        header = replace(header, clients=[*clients, *map(reader, nodes)])
-    faults = [drawn.fault for drawn in draw_all_faults(seed, config, swarm, nodes)]
+        header = replace(header, clients=[*header.clients, *map(reader, nodes)])
     schedule = Schedule(header=header, faults=faults, operations=operations)
     if config.can is not None:
         schedule = fitted(schedule, frozenset(config.can))

@@ -26,7 +26,7 @@ from raft_chaos.chaos.faults.action import Strength
 from raft_chaos.chaos.faults.catalogue import KINDS, FaultKind
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import SimModel
-from raft_chaos.chaos.schedule.steered.catalogue import STEERED, chosen
+from raft_chaos.chaos.schedule.steered.catalogue import OLD_LEASE, STEERED, chosen
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.raft.state.features import FLAGS, NONE, Features
 
@@ -41,6 +41,9 @@ QUIET_SHARE = 0.15
 """The share of the seeds of a swarm in which clients are silent for a while."""
 LOST_TRANSFER_SHARE = 0.2
 """The share of the seeds of a swarm in which a transfer of the leadership is lost at the end."""
+CLOCKS: tuple[FaultKind, ...] = ("clock", "strobe")
+OLD_LEASE_SHARE = 0.5
+"""Of the seeds of a swarm whose nodes have leases, the share in which a leader has an old one."""
 REPEATS_SHARE = 0.3
 """The share of the seeds in which commands of clients arrive again, late."""
 FEATURE_SHARE = 0.4
@@ -181,9 +184,11 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     churn, divided = shared.choice(((0, 0), (4, 0), (8, 0), (0, 2), (0, 3)))
     entries_per_message = shared.choice((0, 1, 1, 2) if divided else (0, 0, 1, 2, 5))
     steered = chosen(stream(seed, "swarm/episodes"), STEERED_SHARE, config.faults)
+    features = _features(seed, config)
+    if has_old_leases := not steered and _has_old_leases(seed, config, features):
+        steered = tuple(OLD_LEASE)
     if any(STEERED[name].one_entry_a_message for name in steered):
         entries_per_message = 1
-    features = _features(seed, config)
     leaders_fall = "kill" in config.faults and "partition" in config.faults and not steered
     return Swarm(
         nodes=config.nodes or nodes,
@@ -191,7 +196,8 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
             kind
             for kind, times in often.items()
             for _ in range(times)
-            if kind in config.faults and _has(features, kind)
+            # A lease goes by clocks: where they jump, there are no reads by one (`leases`).
+            if kind in config.faults and _has(features, kind) and not (has_old_leases and kind in CLOCKS)
         ),
         fault_interval_s=interval_s,
         strengths={kind: strengths[kind] if kind in config.faults else type(strengths[kind])() for kind in KINDS},
@@ -208,13 +214,21 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     )
 
 
+def _has_old_leases(seed: int, config: ScheduleConfig, features: Features) -> bool:
+    """Whether its episodes are those of leaders that believe in an old lease."""
+    kinds = {kind for episode in OLD_LEASE.values() for kind in episode.kinds}
+    there = stream(seed, "swarm/old_lease").random() < OLD_LEASE_SHARE
+    return there and features.lease_reads and kinds <= {*config.faults}
+
+
 def _features(seed: int, config: ScheduleConfig) -> Features:
     """Those that the configuration names; else the seed draws each by itself. Only our own Raft has any."""
     if config.can is not None:
         return NONE
     if config.features is not None:
         return Features.of(config.features)
-    drawn = Features.of(name for name in FLAGS if stream(seed, f"features/{name}").random() < FEATURE_SHARE)
+    alone = [name for name in FLAGS if name != "lease_reads"]  # only where somebody asks for it
+    drawn = Features.of(name for name in alone if stream(seed, f"features/{name}").random() < FEATURE_SHARE)
     rng = stream(seed, "features/membership")
     if (rng.random() < FEATURE_SHARE and "membership" in config.faults) or config.faults == ("membership",):
         mode: Literal["joint", "single"] = "joint" if rng.random() < JOINT_SHARE else "single"

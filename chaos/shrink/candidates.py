@@ -6,6 +6,7 @@ Whether a candidate still fails is tried elsewhere (`schedules`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import combinations
 
 import msgspec
@@ -33,11 +34,12 @@ def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def without_features(schedule: Schedule) -> Iterator[Schedule]:
-    """With nodes of plain Raft, then without one of their features."""
+    """With nodes of plain Raft, then without one of their features, as far as no other one needs it."""
     names = schedule.header.features.names
     for kept in dict.fromkeys(((), *(tuple(name for name in names if name != gone) for gone in names))):
         if len(kept) < len(names):
-            yield replace(schedule, header=replace(schedule.header, features=Features.of(kept)))
+            with suppress(ValueError):
+                yield replace(schedule, header=replace(schedule.header, features=Features.of(kept)))
 
 
 def unrepeated(schedule: Schedule) -> Iterator[Schedule]:

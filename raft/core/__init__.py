@@ -13,6 +13,7 @@ Each class extends the one before, and uses only those before it. Read in this o
     pre_vote    thesis §9.6: whether an election would be won; what makes a node enter a larger term
     reads       §8: reads that need no entry (thesis, §6.4)
     membership  §6, thesis chapter 4: members join and leave, by joint consensus or one voter at a time
+    lease       thesis §6.4.1: reads without a round of heartbeats, as long as no other leader can have been elected
     transfer    thesis §3.10: a leader hands over to a node of its choice
     core        inputs and output: the contract with the host
 """

@@ -18,7 +18,7 @@ from raft_chaos.raft.state.log import CACHE_BYTES, EntrySource, Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Recovered, Snapshot, Truncate
 from raft_chaos.raft.state.pending import Pending
 from raft_chaos.raft.state.progress import Progress
-from raft_chaos.raft.state.reads import WaitingReads
+from raft_chaos.raft.state.reads import SentRounds, WaitingReads
 from raft_chaos.raft.state.reporter import Reporter
 from raft_chaos.raft.state.timing import Timing
 
@@ -76,6 +76,7 @@ class Base:
         self.progress: dict[str, Progress] = {}  # valid only while this node leads
         self.round = 0  # counts the rounds of heartbeats that confirmed reads
         self._reads = WaitingReads()
+        self._rounds = SentRounds()
         self._votes: set[str] = set()  # used only for membership and size, never iterated
         self._pre_votes: set[str] = set()  # the same; valid only while this node asks for pre-votes
         self._pre_vote_term = 0  # the term whose election this node might begin; 0: it does not ask

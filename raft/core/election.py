@@ -27,6 +27,10 @@ class Election(CheckQuorum):
 
     def _on_request_vote(self, source: str, m: RequestVote) -> None:
         grant = m.term == self.current_term and self._may_vote_for(source) and self._is_up_to_date(m)
+        # Thesis, §4.2.3: who hears a leader does not grant its vote, either. It may have entered the term before, by a
+        # message of another kind, and `_heed` does not ask again. A lease rests on this (`core.lease`).
+        if grant and self.features.lease_reads and not m.transfer:
+            grant = not self._is_settled()
         if grant:
             self._grant_vote(source)
         self._send(source, RequestVoteReply(self.current_term, grant))

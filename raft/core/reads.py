@@ -52,7 +52,7 @@ class Reads(PreVoting):
         reads = self._reads
         if self.role != "leader" or reads.term != self.current_term:
             return reads.refuse()
-        if reads.confirming and self._is_confirmed(self.round):
+        if reads.confirming and self._is_confirmed(reads.round):
             reads.confirm()
         if reads.asked and not reads.confirming and self._knows_commits():
             self._begin_round()
@@ -60,14 +60,17 @@ class Reads(PreVoting):
 
     def _begin_round(self) -> None:
         """The reads that have come so far get their read index, and all followers a heartbeat of a new round."""
-        self.round += 1
-        self._reads.begin(self.commit_index)
+        self._next_round()
+        self._reads.begin(self.commit_index, self.round)
         for peer, progress in self.progress.items():
             if not self._is_behind(progress):  # otherwise the next part of its snapshot carries the round
                 progress.probe_sent = True
                 self._send_append(peer, progress.next_index, [])
         if self._is_confirmed(self.round):  # it is alone
             self._reads.confirm()
+
+    def _next_round(self) -> None:
+        self.round += 1
 
     def _knows_commits(self) -> bool:
         """Whether the commit index covers all that earlier leaders committed: an entry of this term is committed."""

@@ -13,12 +13,12 @@ that is one more election. One of an earlier term does nothing.
 
 from __future__ import annotations
 
-from raft_chaos.raft.core.membership import Membership
+from raft_chaos.raft.core.lease import Lease
 from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, ChangeError
 from raft_chaos.raft.state.messages import Message, RequestVote, TimeoutNow
 
 
-class Transfer(Membership):
+class Transfer(Lease):
     """How a leader hands over, and how a node takes over."""
 
     successor: str | None = None
@@ -78,6 +78,7 @@ class Transfer(Membership):
             self.successor = None
         elif not self._timeout_now_is_sent and self._has_all(target):
             self._timeout_now_is_sent = True
+            self._give_up_lease()
             self._send(target, TimeoutNow(self.current_term))
 
     def _gives_up(self) -> bool:

@@ -57,8 +57,9 @@ class Command(msgspec.Struct, frozen=True, gc=False, array_like=True):
     since: int = 0
 
 
-Consistency: TypeAlias = Literal["read_index", "stale"]
-"""How a read is served that needs no log entry: by a leader that makes sure that it leads, or by any node at once."""
+Consistency: TypeAlias = Literal["read_index", "lease", "stale"]
+"""How a read is served that needs no log entry: by a leader that makes sure that it leads, by a leader that goes by its
+clock if the cluster has leases, or by any node at once."""
 
 
 class Read(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -122,7 +122,8 @@ class Replica:
             self.core.now_us = now_us
             self._answer_read(token, read.key)
             return True
-        return not self.busy() and self.core.read((token, read.key), now_us)
+        ask = self.core.read_by_lease if read.consistency == "lease" else self.core.read
+        return not self.busy() and ask((token, read.key), now_us)
 
     def advance(self) -> Output:
         """Everything that has become due since the last call."""

@@ -439,10 +439,10 @@ def parse_read(query: Mapping[str, str]) -> Command | Read:
     match query.get("consistency", "log"):
         case "log":
             return Command("get", key, client=client, serial=serial, since=since)
-        case "read_index" | "stale" as consistency:
+        case "read_index" | "lease" | "stale" as consistency:
             return Read(key, consistency, client, serial)
         case other:
-            raise ValueError(f"consistency: expected log, read_index or stale, got {other!r}")
+            raise ValueError(f"consistency: expected log, read_index, lease or stale, got {other!r}")
 
 
 def _number(raw: str | None) -> int | str | None:

@@ -44,6 +44,8 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     those that it has forgotten (`replica.machine`); 0: `MAX_SESSIONS`.
     `persist_commit`: a node writes its commit index to its log, along with the next entries, and applies what was
     committed as soon as it starts again.
+    `lease_reads`: a leader answers reads by a lease from its own state without asking anybody (thesis, §6.4.1). It
+    needs `check_quorum`, or else voters that hear the leader could elect another one meanwhile.
     """
 
     pre_vote: bool = False
@@ -54,6 +56,13 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     cache_bytes: int = 0
     max_sessions: int = 0
     persist_commit: bool = False
+    lease_reads: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lease_reads and not self.check_quorum:
+            raise ValueError(
+                "'lease_reads' needs check_quorum too, or voters that hear the leader could elect another one meanwhile"
+            )
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Features:
@@ -95,5 +104,5 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 
 NONE = Features()
 FEATURES: tuple[str, ...] = Features.__struct_fields__
-FLAGS = ("pre_vote", "check_quorum", "persist_commit")
+FLAGS = ("pre_vote", "check_quorum", "persist_commit", "lease_reads")
 """Those that are on or off; the others have a value."""

@@ -261,8 +261,8 @@ class Cluster:
         self.step(server, lambda: server.submit(*commands))
         return server.core.log.last_index == before + len(commands)
 
-    def read(self, name: str, *keys: str) -> None:
-        self.step(self[name], lambda: self[name].read(*keys))
+    def read(self, name: str, *keys: str, consistency: Consistency = "read_index") -> None:
+        self.step(self[name], lambda: self[name].read(*keys, consistency=consistency))
 
     def persist(self, name: str) -> None:
         self.step(self[name], self[name].persist)

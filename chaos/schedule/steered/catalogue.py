@@ -2,7 +2,7 @@
 
 A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). Three
 come on top: that of the first election, in seeds that have no warmup, the quiet one, and a transfer of the leadership
-that is lost, at the end.
+that is lost, at the end. Leaders that believe in an old lease are for seeds whose nodes have leases, instead of others.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from raft_chaos.chaos.schedule.steered import (
     lost_since,
     lost_transfer,
     old_bridge,
+    old_lease,
     one_victim,
     quiet,
     snapshot_lost,
@@ -65,7 +66,10 @@ LATER = (lost_since, snapshot_lost)
 """The episodes that are newer than the first saved seeds: each is drawn by itself, so the other seeds stay as they
 were."""
 
-STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)}
+OLD_LEASE: dict[str, Steered] = {episode.name: episode for episode in old_lease.EPISODES}
+"""The episodes of seeds whose nodes have leases, and of no others."""
+
+STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)} | OLD_LEASE
 
 ALL = (*STEERED.values(), FIRST_ELECTION, QUIET, LOST_TRANSFER)
 

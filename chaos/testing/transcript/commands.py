@@ -15,6 +15,7 @@ from raft_chaos.chaos.execution.step_result import StepResult
 from raft_chaos.chaos.execution.steps import ExecutionError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster
+from raft_chaos.invariants.history import Consistency
 from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
@@ -174,11 +175,12 @@ class Commands:
         return _say(self._cluster_now.propose(name, key, value) for key, _, value in commands)
 
     def _read(self, given: list[str]) -> list[str]:
-        """read NODE KEY [stale]"""
+        """read NODE KEY [stale|lease]"""
         name = self._node(given[:1], self._read)
-        if len(given) not in (2, 3) or given[2:] not in ([], ["stale"]):
+        if len(given) not in (2, 3) or given[2:] not in ([], ["stale"], ["lease"]):
             raise CommandError(_usage(self._read))
-        return format.step(self._cluster_now.read(name, given[1], "stale" if given[2:] else "read_index"))
+        how: Consistency = "lease" if given[2:] == ["lease"] else "stale" if given[2:] else "read_index"
+        return format.step(self._cluster_now.read(name, given[1], how))
 
     def _member(self, given: list[str]) -> list[str]:
         """member NODE add|promote|remove NODE ... [add|promote|remove NODE ...]"""

@@ -31,7 +31,7 @@ from sim_scenarios import deaf_leader, in_sim, many_elections, quiet_cluster
 
 from cluster import TIMING, Cluster, command, entries
 from raft_chaos.invariants.events import HARNESS, AnsweredAgain
-from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.history import Consistency, Op
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.parts import Parts
@@ -41,6 +41,7 @@ from raft_chaos.raft.state.timing import Timing
 Scenario: TypeAlias = Callable[[Parts], Observed]
 
 PRE_VOTE = msgspec.structs.replace(TIMING, features=Features(pre_vote=True))
+LEASES = msgspec.structs.replace(TIMING, features=Features(check_quorum=True, lease_reads=True))
 CHECK_QUORUM = msgspec.structs.replace(TIMING, features=Features(check_quorum=True))
 
 A, B, C = command("a"), command("b"), command("c")
@@ -681,15 +682,62 @@ def read_index_too_early(parts: Parts) -> Observed:
     return _written_then_read(cluster, "n1", "n2")
 
 
-def _written_then_read(cluster: Cluster, writer: str, reader: str) -> Observed:
-    """A was acknowledged by one node; then a client reads x by ReadIndex at another one."""
+def _takes_over(cluster: Cluster, name: str, voter: str) -> None:
+    """A node is elected by this voter, and commits A with it. No other node hears of it."""
+    exchange(cluster, name, voter)
+    cluster.persist_all(name)
+    cluster.submit(name, A)
+    for _ in range(3):
+        cluster.persist_all(name)
+        exchange(cluster, name, voter)
+
+
+def lease_too_long(parts: Parts) -> Observed:
+    """n1 is cut off after a heartbeat that all have answered, and n2's timer runs out."""
+    cluster = cluster_of(parts, timing=LEASES)
+    stand(cluster, "n1")
+    stand(cluster, "n1")
+    cluster.cut_off = frozenset(["n1"])
+    candidate(cluster, "n2")
+    _takes_over(cluster, "n2", "n3")
+    return _written_then_read(cluster, "n2", "n1", "lease")
+
+
+def phantom_contact(parts: Parts) -> Observed:
+    """n3 has elected n2, and rejects n1's heartbeat. An answer of before comes late, so n1 has not given up yet."""
+    cluster = cluster_of(parts, timing=LEASES)
+    stand(cluster, "n1")
+    cluster.tick("n1")
+    cluster.deliver_from("n1", "n2", "n3")
+    candidate(cluster, "n2")
+    _takes_over(cluster, "n2", "n3")
+    cluster.deliver_from("n3", "n1")
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n3")
+    return _written_then_read(cluster, "n2", "n1", "lease")
+
+
+def lease_survives_transfer(parts: Parts) -> Observed:
+    """n1 hands over to n2, and does not hear that n2 is elected."""
+    cluster = cluster_of(parts, timing=LEASES)
+    stand(cluster, "n1")
+    stand(cluster, "n1")
+    hand_over(cluster, "n1", "n2")
+    cluster.deliver_from("n1", "n2")
+    cluster.persist_all("n2")
+    _takes_over(cluster, "n2", "n3")
+    return _written_then_read(cluster, "n2", "n1", "lease")
+
+
+def _written_then_read(cluster: Cluster, writer: str, reader: str, consistency: Consistency = "read_index") -> Observed:
+    """A was acknowledged by one node; then a client reads x at another one."""
     ops = [Op(type="invoke", process=0, client="c0", op="c0/0", f="append", key="x", value="a", t_us=0)]
     if (written := _answer_to(cluster[writer].replies, A)) is not None:
         ops.append(ok(Op(type="ok", process=0, client="c0", op="c0/0", f="append", key="x", t_us=1), written))
-    asked = Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=2, consistency="read_index")
+    asked = Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=2, consistency=consistency)
     ops.append(asked)
     if not cluster[reader].replies:
-        cluster.read(reader, "x")
+        cluster.read(reader, "x", consistency=consistency)
     if (shown := next((reply for reply in cluster[reader].replies if reply.is_read), None)) is not None:
         ops.append(ok(msgspec.structs.replace(asked, type="ok", t_us=3, node=reader, inc=1), shown))
     return [*cluster.all_events(), *ops]
@@ -760,6 +808,9 @@ SCENARIOS: dict[str, Scenario] = {
         *snapshot_scenarios.SCENARIOS,
         read_index_too_early,
         read_index_without_round,
+        lease_too_long,
+        phantom_contact,
+        lease_survives_transfer,
         *storage_scenarios.SCENARIOS,
         *old_entries_scenarios.SCENARIOS,
         *session_scenarios.SCENARIOS,

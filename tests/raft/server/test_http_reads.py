@@ -113,7 +113,7 @@ def test_a_deposed_leader_refuses_the_reads_that_wait(tmp_path: Path) -> None:
     [
         ({}, "key: missing; ask for example for /read?key=x"),
         ({"key": ""}, "key: missing"),
-        ({"key": "x", "consistency": "fast"}, "consistency: expected log, read_index or stale, got 'fast'"),
+        ({"key": "x", "consistency": "fast"}, "consistency: expected log, read_index, lease or stale, got 'fast'"),
         ({"key": "x", "level": "1"}, "level: no such parameter; there are key, consistency, client, serial"),
         ({"key": "x", "client": "c"}, "serial: expected a number from 1 on beside client, got None"),
         ({"key": "x", "client": "c", "serial": "-1"}, "serial: expected a number from 1 on beside client, got '-1'"),
