@@ -16,7 +16,7 @@ durable. Five rules:
 
 Why no correct node is convicted: what a node uses is reported at the time when it begins. Commits, truncations and
 entries may be reported later, since they wait for the disk, but with the time by which the core acted, and in order. So
-rule 2 is judged when the first commit of a later time is reported: all earlier ones are known then. A configuration
+rules 2 to 4 are judged when the first later commit is reported: all earlier ones are known then. A configuration
 that a node recovers with its log is used at once if it is the latest, and the others are older than its first report.
 """
 
@@ -40,14 +40,20 @@ from raft_chaos.invariants.events import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Begun:
-    """A leader began a change in `term`, from the configuration at index `before`."""
+    """A leader began a change in `term`, from the configuration at index `before`, the members `old`. `commit` is its
+    last commit by then, as far as it is reported."""
 
     used: ConfigurationUsed
     term: int
     before: int
-    ends_joint: bool
+    old: Members
+    commit: CommitAdvanced | None
+
+    def is_before(self, event: CommitAdvanced) -> bool:
+        """Whether the leader began before this commit. Many things may happen at one time."""
+        return self.used.t_us < event.t_us or self.term < event.term
 
 
 @dataclass(slots=True)
@@ -102,6 +108,8 @@ class MembershipChanges(Checker):
     def _on_role(self, event: RoleChanged) -> None:
         if (node := self._nodes.get(event.node)) is not None:
             node.leads_in = event.term if event.role == "leader" else 0
+            # The report waited for the disk: what the node used since then, it did not begin as a leader.
+            node.begun = [begun for begun in node.begun if begun.used.t_us < event.t_us]
 
     # ---- what is used -----------------------------------------------------------------------------------------------
 
@@ -111,13 +119,12 @@ class MembershipChanges(Checker):
             return
         self.judged += 1
         if node.leads_in and event.index > node.index:
-            self._check_step(node, event)
-            node.begun.append(_Begun(event, node.leads_in, node.index, bool(node.members.old_voters)))
+            node.begun.append(_Begun(event, node.leads_in, node.index, node.members, node.commit))
         node.used, node.members = event, event.members
         node.since_us.setdefault(event.index, event.t_us)
 
-    def _check_step(self, node: _Node, event: ConfigurationUsed) -> None:
-        old, new = node.members, event.members
+    def _check_step(self, old: Members, event: ConfigurationUsed) -> None:
+        new = event.members
         changed = set(old.voters) ^ set(new.voters)  # used only for its size
         if old.old_voters:
             wrong = "" if new.voters == old.voters and not new.old_voters else "joint consensus ends with the new alone"
@@ -175,18 +182,20 @@ class MembershipChanges(Checker):
         node = self._nodes.get(event.node)
         if node is None:
             return
+        for begun in node.begun:
+            if begun.is_before(event):
+                self._check_step(begun.old, begun.used)
+                self._check_begun(begun)
+            else:
+                begun.commit = event
         if node.begun:
-            later = [begun for begun in node.begun if begun.used.t_us < event.t_us]
-            node.begun = node.begun[len(later) :]
-            for begun in later:
-                self._check_begun(begun, node.commit)
-        if node.used is not None and node.leads_in and node.commit is not None:
+            node.begun = [begun for begun in node.begun if not begun.is_before(event)]
+        if node.used is not None and node.leads_in == event.term and node.commit is not None:
             self._check_leads(node, node.used, node.commit, event)
         node.commit = event
 
-    def _check_begun(self, begun: _Begun, commit: CommitAdvanced | None) -> None:
-        """`commit` was the leader's last one when it began the change."""
-        used = begun.used
+    def _check_begun(self, begun: _Begun) -> None:
+        used, commit = begun.used, begun.commit
         committed = commit.index if commit is not None else 0
         if committed < begun.before:
             self.violate(
@@ -196,7 +205,7 @@ class MembershipChanges(Checker):
                 used,
             )
             return
-        if begun.ends_joint:
+        if begun.old.old_voters:
             return
         log = self._logs.get(used.node) or []
         entry = log[committed - 1] if 0 < committed <= len(log) else None

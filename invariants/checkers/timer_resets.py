@@ -114,7 +114,7 @@ class TimerResets:
             deque()
         )  # requests, and AppendEntries of whom it is not known to follow
         self._others: list[Span] = []  # by those that were decided, never more than `longest_us` apart
-        self._told: dict[int, int] = {}  # the term of a TimeoutNow -> when the last one arrived
+        self._told: set[tuple[int, int]] = set()  # the term of each TimeoutNow, and when it arrived; only looked up
         self._roles: list[Started | RoleChanged] = [started]
         self._votes: list[Started | VoteGranted] = [started]
 
@@ -134,7 +134,7 @@ class TimerResets:
 
     def be_told(self, event: MessageReceived) -> None:
         """A TimeoutNow arrived: in its very term, it makes the node stand at once (thesis, §3.10)."""
-        self._told[event.term] = event.t_us
+        self._told.add((event.term, event.t_us))
 
     def vote(self, event: VoteGranted) -> None:
         self._complete_until(event.t_us)
@@ -154,7 +154,7 @@ class TimerResets:
         elif event.role == "candidate":
             if isinstance(self._reset, PreVoteStarted) and self._reset.term == event.term:
                 self._was_reset(event)  # a majority would vote for it: no timer ran out
-            elif self._told.get(event.term - 1) == event.t_us:
+            elif (event.term - 1, event.t_us) in self._told:
                 self._was_reset(event)  # its leader told it to: no timer ran out. One of an earlier term is no excuse
             else:
                 self._stands(event, before)

@@ -112,6 +112,8 @@ def test_a_node_whose_leader_tells_it_to_stand_waits_for_no_timer() -> None:
     assert said(FOLLOWS, told_to_stand(140, 1), role(140, "candidate", 2), role(150, "candidate", 3)), (
         "its own next one"
     )
+    again = (told_to_stand(140, 1), told_to_stand(145, 1))
+    assert not said(FOLLOWS, received(130, "n1"), *again, role(140, "candidate", 2)), "it arrives twice"
     asks = at(140, PreVoteStarted, term=2)
     assert said(FOLLOWS, received(130, "n1"), told_to_stand(140, 1), asks), "it has nothing to ask for"
 

@@ -187,6 +187,18 @@ def test_the_end_of_joint_consensus_needs_the_joint_entry_committed_and_none_of_
     assert found is not None and "although that of entry 2 was not committed; it had committed up to 1" in found[0]
 
 
+def test_a_change_that_came_from_the_next_leader_is_not_the_nodes_own() -> None:
+    """That it leads no longer, it reports once that is durable; what it uses, at once."""
+    steps = [uses(20, 2, TWO), follows(20, 2), entry(20, 2, TWO, term=2), commits(30, 2, 2)]
+    assert said(*LED, *steps) == []
+
+
+def test_what_is_committed_in_a_later_term_at_the_same_time_came_after_the_change() -> None:
+    """A node that was paused does much at one time."""
+    change = [uses(20, 3, THREE), entry(20, 3, THREE), follows(20, 2), entry(20, 4, term=2), commits(20, 4, 2)]
+    assert said(*LED, entry(14, 2), *change, commits(30, 4, 2)) == []
+
+
 # ---- 3 and 4: the steps ----------------------------------------------------------------------------------------------
 
 
@@ -209,7 +221,7 @@ def test_voters_change_one_at_a_time_or_jointly(steps: tuple[Members, ...], wron
         events += [
             uses(10 * number, number, members),
             entry(10 * number, number, members),
-            commits(10 * number, number),
+            commits(10 * number + 5, number),
         ]
     found = said(*LED, *events)
     assert found is not None and len(found) == bool(wrong), found
