@@ -30,7 +30,13 @@ from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.replica.machine import Command, Read, decode_command, parse_command
 from raft_chaos.raft.server.host import BusyError, LeadershipLostError, LiveHost, NotLeaderError, ReadRefusedError
 from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections
-from raft_chaos.raft.state.configuration import Change, decode_configuration, is_configuration
+from raft_chaos.raft.state.configuration import (
+    LONGEST_NAME,
+    MOST_NAMES,
+    Change,
+    decode_configuration,
+    is_configuration,
+)
 
 MAX_BODY_BYTES = 1024 * 1024
 RETRY_AFTER_S = 1
@@ -389,6 +395,10 @@ def parse_change(body: bytes) -> Change:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"{field}: expected the name of a node, or a list of names, got {value!r}")
+        if len(names) > MOST_NAMES:
+            raise ValueError(f"{field}: {len(names)} names; the maximum is {MOST_NAMES}")
+        if (longest := max(map(len, names), default=0)) > LONGEST_NAME:
+            raise ValueError(f"{field}: a name of {longest} characters; the maximum is {LONGEST_NAME}")
         given[field] = names
     return msgspec.convert(["change", *(given.get(field, []) for field in ("add", "promote", "remove"))], Change)
 

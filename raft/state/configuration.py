@@ -19,9 +19,11 @@ from raft_chaos.invariants.events import MALFORMED, Members
 _MARK = b"\xc1"
 """The only byte that msgpack never uses."""
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-_Names = Annotated[tuple[_Name, ...], msgspec.Meta(max_length=1_000)]
-_Voters = Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=1_000)]
+MOST_NAMES, LONGEST_NAME = 1_000, 256
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+_Names = Annotated[tuple[_Name, ...], msgspec.Meta(max_length=MOST_NAMES)]
+_Voters = Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=MOST_NAMES)]
 
 Index: TypeAlias = int
 
