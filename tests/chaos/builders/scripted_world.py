@@ -20,6 +20,7 @@ from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.membership import Asked
 from raft_chaos.chaos.faults.process import NO_HOLES, Failpoint
 from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.faults.stop import Stopped
@@ -32,6 +33,7 @@ from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Fault
 from raft_chaos.invariants.events import FaultHealed, FaultInjected, HarnessEvent
 from raft_chaos.raft.server.node_clock import NodeClock
+from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, ChangeError, Configuration
 from raft_chaos.raft.storage.fault_disk import Failing
 
 NODES = ["n1", "n2", "n3"]
@@ -55,6 +57,11 @@ class ScriptedWorld:
         self.leading: str | None = None
         self.deaf_to_transfers: set[str] = set()
         """The nodes that never take over."""
+        self.members = Configuration(tuple(NODES))
+        self.one_at_a_time = False
+        """Whether the members change one voter at a time, and not by joint consensus."""
+        self.catching_up = 0
+        """How often a promotion is refused yet."""
         self.waited = dict.fromkeys(NODES, Waits(0, 0))
         self.armed: dict[str, Signal] = {}
         self.writes: dict[str, int | None] = dict.fromkeys(NODES, 0)
@@ -152,6 +159,26 @@ class ScriptedWorld:
         if to not in self.deaf_to_transfers:
             self.leading = to
         return node not in self.hanging
+
+    # ---- members ----
+
+    async def change_members(self, node: str, change: Change, within_us: int) -> Asked:
+        """Only the leader does it. A node in `hanging` does not answer."""
+        self._ask("change_members", node, str(change))
+        if node in self.hanging or self.leading is None:
+            return Asked(False)
+        if node != self.leading:
+            return Asked(False, leader=self.leading)
+        if self.one_at_a_time and len(change.promote + change.remove) > 1:
+            return Asked(False, "this cluster changes one voter at a time; ask for one, and then for the next")
+        if change.promote and self.catching_up:
+            self.catching_up -= 1
+            return Asked(False, f"promote {change.promote[0]}: it has not caught up yet; {TRY_AGAIN}")
+        try:
+            self.members = change.applied_to(self.members, NODES)
+        except ChangeError as error:
+            return Asked(False, str(error))
+        return Asked(True)
 
     # ---- disks and clocks ----
 
