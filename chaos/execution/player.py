@@ -60,6 +60,7 @@ from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.replica.inputs import Input as NodeInput
 from raft_chaos.raft.replica.inputs import Persisted, ReadAsked, Received, Submitted, Ticked, TransferAsked
+from raft_chaos.raft.replica.machine import EXPIRED
 from raft_chaos.raft.replica.replica import Reply
 
 Link: TypeAlias = tuple[str, str]
@@ -475,8 +476,9 @@ class Player:
     def _return(self, number: int, step: Return) -> str:
         if step.call not in self._open:
             return f"{step.call} is not open"
+        has_effect = False
         if step.answer is None:
-            has_effect = self.calls[step.call].consistency is None
+            has_effect = self.calls[step.call].consistency is None and not self._is_expired(step)
             if step.type == "fail" and has_effect and step.call in self._submitted.values():
                 return f"{step.call} was submitted, so it may have happened"
             outcome = Outcome("fail" if step.type == "fail" else "info", error=step.error)
@@ -490,10 +492,18 @@ class Player:
             outcome = Outcome(how, result.value, reply.index, reply.term, result.error, node, inc)
         self._advance(step.at_us)
         self._open.remove(step.call)
-        if outcome.type == "fail" and step.answer is None and self.calls[step.call].consistency is None:
+        if outcome.type == "fail" and step.answer is None and has_effect:
             self._failed.add(step.call)
         self._operation(self.calls[step.call], outcome)
         return ""
+
+    def _is_expired(self, step: Return) -> bool:
+        """Whether a node answered that the session of the command had expired, so that it had no effect (§8)."""
+        if step.type != "fail" or not (step.error or "").startswith(EXPIRED):
+            return False
+        answers = [self._answers.get(number) for number, call in self._submitted.items() if call == step.call]
+        results = [reply.result for reply in answers if reply is not None]
+        return any(result is not None and (result.error or "").startswith(EXPIRED) for result in results)
 
     def _operation(self, call: Call, outcome: Outcome) -> None:
         if call.f == "change":

@@ -55,6 +55,7 @@ from raft_chaos.invariants.events import HARNESS, PhaseStarted
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.wal import FILE
 
@@ -101,6 +102,15 @@ def _content(disk: MemoryDisk) -> dict[str, bytes]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_playing_the_execution_of_a_run_gives_the_same_events_except_for_times(seed: int, mutant: str | None) -> None:
     ran, played = run_and_play(stormy(seed), mutant)
+    assert played.timeless() == ran.timeless()
+
+
+def test_a_command_whose_session_had_expired_fails_as_it_did_in_the_run() -> None:
+    """It was submitted, and is certain to have had no effect all the same."""
+    plan = stormy(8)
+    plan = replace(plan, header=replace(plan.header, features=Features(max_sessions=1)))
+    ran, played = run_and_play(plan, None)
+    assert any("session expired" in str(line) for line in played.all)
     assert played.timeless() == ran.timeless()
 
 
@@ -230,6 +240,11 @@ STOPPED = (*LEADS, Invoke("c0/0"), Submit("n1", "c0/0", stop="before_write"))
         ((), Return("c0/0"), "(return): c0/0 is not open"),
         ((Invoke("c0/0"), Return("c0/0")), Return("c0/0"), "(return): c0/0 is not open"),
         (ASKED, Return("c0/0", type="fail"), "(return): c0/0 was submitted, so it may have happened"),
+        (
+            ASKED,
+            Return("c0/0", type="fail", error="session expired, says nobody"),
+            "(return): c0/0 was submitted, so it may have happened",
+        ),
         (ASKED, Return("c0/0", answer=10), "(return): step 10 has no answer"),
         (STOPPED, Persist("n1"), "(persist): n1 stopped at its failpoint, and can only crash"),
         (STOPPED, Timeout("n1"), "(timeout): n1 stopped at its failpoint, and can only crash"),
