@@ -30,6 +30,7 @@ from raft_chaos.chaos.faults.domain import MS, Built, Chosen, Domain, Drawn, One
 from raft_chaos.chaos.schedule.config import LEAST_TIMEOUTS, MOST_NODES, ScheduleConfig
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Header, Operation, Schedule, SimModel, When
 from raft_chaos.invariants.history import OpFunction
+from raft_chaos.raft.state.features import MEMBERSHIP, Features
 from raft_chaos.raft.state.timing import Timing
 
 __all__ = ["ClusterConfig", "cluster_configs", "faults", "schedules", "timings", "workloads"]
@@ -254,14 +255,17 @@ def schedules(
     longest_us: int = 1_000 * MS,
     slowest_us: int = 20 * MS,
     anchored: bool = True,
+    features: Features | None = None,
 ) -> SearchStrategy[Schedule]:
     """Whole schedules: nodes and clients, a seed, a network and a disk, faults and operations.
 
     Faults happen from `warmup_us`, when nodes with the usual timeouts have a leader, to `duration_us`, when all faults
     are healed. Operations are invoked from the start to `duration_us`. `kinds` (none: no faults), `longest_us` and
     `anchored` are as in `faults`. Without faults a frame or a sync takes at most `slowest_us`; if this is more than a
-    tenth of an election timeout, nodes may never elect a leader. A run of a drawn schedule may be vacuous, so test that
-    nothing is violated, not that everything is valid. Raises ValueError for wrong limits.
+    tenth of an election timeout, nodes may never elect a leader. The nodes of our own Raft have these `features`, or
+    with None drawn ones; lease_reads only if they are said, since clocks that jump break them. For another system say
+    `Features()`. A run of a drawn schedule may be vacuous, so test that nothing is violated, not that everything is
+    valid. Raises ValueError for wrong limits.
     """
     _check("least_nodes", least_nodes, FEWEST_NODES, most_nodes)
     _check("most_nodes", most_nodes, FEWEST_NODES, MOST_NODES)
@@ -270,6 +274,7 @@ def schedules(
     _check("warmup_us", warmup_us, 0, duration_us)
     _check("slowest_us", slowest_us, 0, 10_000 * MS)
     names = _names("c", 0, clients)
+    parts = _features() if features is None else st.just(features)
     model, seed, size = _models(slowest_us), st.integers(0, 1_000), st.integers(least_nodes, most_nodes)
     work = workloads(names, most=most_operations, until_us=duration_us)
 
@@ -294,6 +299,7 @@ def schedules(
             safety_until_us=duration_us,
             liveness_for_us=0,
             model=draw(model),
+            features=draw(parts),
         )
         return Schedule(header, draw(faults_of[count]), draw(work))
 
@@ -309,6 +315,24 @@ def _models(slowest_us: int) -> SearchStrategy[SimModel]:
     range_of_it: SearchStrategy[tuple[int, int]] = _of(range_us(slowest_us))
     drawn = st.tuples(range_of_it, range_of_it, st.sampled_from([0, 1, 2]))
     return st.just(SimModel()) | drawn.map(lambda model: SimModel(*model[0], *model[1], model[2]))
+
+
+def _features() -> SearchStrategy[Features]:
+    """Shrinks towards none. Members change only beside CheckQuorum."""
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Features:
+        membership = draw(st.sampled_from(("", *MEMBERSHIP)))
+        return Features(
+            pre_vote=draw(st.booleans()),
+            check_quorum=bool(membership) or draw(st.booleans()),
+            snapshot_every=draw(st.sampled_from([0, 5, 20])),
+            membership=membership,  # type: ignore[arg-type]
+            cache_bytes=draw(st.sampled_from([0, 300])),
+            persist_commit=draw(st.booleans()),
+        )
+
+    return drawn()
 
 
 # ---- helpers -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from raft_chaos.chaos.testing.by_hand.live import LiveStage
 from raft_chaos.chaos.testing.by_hand.stage import CLIENT, Stage
 from raft_chaos.chaos.testing.by_hand.virtual import VirtualStage
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.state.features import Features
 
 FEWEST = 3
 
@@ -19,7 +20,15 @@ def open_cluster(settings: Settings, seed: int, run: RunDir) -> Cluster:
     Raises SetupError if it cannot begin, HarnessError or DriverError if the harness itself fails.
     """
     nodes = [f"n{number}" for number in range(1, (settings.schedule.nodes or FEWEST) + 1)]
-    header = Header(seed=seed, nodes=nodes, clients=[CLIENT], safety_from_us=0, safety_until_us=0, liveness_for_us=0)
+    header = Header(
+        seed=seed,
+        nodes=nodes,
+        clients=[CLIENT],
+        safety_from_us=0,
+        safety_until_us=0,
+        liveness_for_us=0,
+        features=Features.of(settings.schedule.features or ()),
+    )
     schedule = Schedule(header, [], [])
     info = describe(settings, seed, schedule, run)
     info.repro = ""  # no command repeats what a test does

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raft_chaos.api import ByHandError, Cluster, HarnessError, OptionError, ViolatedError, cluster
 from raft_chaos.chaos.run.world import World
-from raft_chaos.invariants.events import FaultHealed, FaultInjected, NodeLaunched
+from raft_chaos.invariants.events import FaultHealed, FaultInjected, NodeLaunched, SnapshotTaken
 from raft_chaos.invariants.rundir import RunDir
 
 
@@ -132,3 +133,16 @@ def test_with_real_processes(world: World, tmp_path: Path) -> None:
         nodes.kill("n2")  # the end heals both
     assert launches(nodes.path) >= 5
     assert nodes.close().state == "finished"
+
+
+@pytest.mark.parametrize("world", ["sim", pytest.param("live", marks=[pytest.mark.slow, pytest.mark.live])])
+@pytest.mark.parametrize("features", [None, ["check_quorum", "snapshot_every=3"]])
+def test_its_nodes_have_the_features_that_the_caller_says(
+    world: World, features: list[str] | None, tmp_path: Path
+) -> None:
+    said: Any = {} if features is None else {"features": features}
+    with cluster(world=world, seed=3, out=tmp_path, **said) as nodes:
+        for number in range(6):
+            assert nodes.put("x", str(number)).type == "ok"
+    events = [event for stream in RunDir(nodes.path).node_streams() for event in stream]
+    assert any(isinstance(event, SnapshotTaken) for event in events) is (features is not None)

@@ -28,6 +28,7 @@ from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.testing.strategies import ClusterConfig, cluster_configs, faults, schedules, timings, workloads
+from raft_chaos.raft.state.features import FEATURES, Features
 from raft_chaos.raft.state.timing import Timing
 
 NODES = ["n1", "n2", "n3"]
@@ -196,3 +197,19 @@ def test_a_violation_of_a_schedule_is_an_error_of_the_strategies() -> None:
     schedule = find(schedules(), lambda schedule: bool(schedule.faults), settings=few)
     with pytest.raises(ScheduleError):
         check_schedule(Schedule(schedule.header, schedule.faults * 2, schedule.operations))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in FEATURES if name not in ("lease_reads", "first_voters", "max_sessions")]
+)
+def test_nodes_have_drawn_features_unless_the_caller_says_which(name: str) -> None:
+    found = find(schedules(), lambda schedule: bool(getattr(schedule.header.features, name)), settings=few)
+    check_schedule(found)
+    assert Features.of(found.header.features.names) == found.header.features
+
+
+def test_the_caller_says_which_features_nodes_have() -> None:
+    said = Features(check_quorum=True, membership="single", first_voters=3)
+    assert find(schedules(features=said), lambda _: True, settings=few).header.features == said
+    with pytest.raises(NoSuchExample):
+        find(schedules(features=said), lambda schedule: schedule.header.features != said, settings=few)
