@@ -223,7 +223,7 @@ class TimerResets:
         """Whether the message may have reset the timer: AppendEntries of a node that it follows, but had not reported
         to follow yet; or the request of a node that has its vote, and gets it again if its term is the same."""
         roles = _at(self._roles, event)
-        if event.type == "AppendEntries":
+        if event.type in FROM_LEADERS:
             return any(isinstance(role, RoleChanged) and role.leader == event.sender for role in roles)
         terms = {role.term for role in roles}  # used only for membership tests
         return any(_for(vote) == event.sender and vote.term in terms for vote in _at(self._votes, event))

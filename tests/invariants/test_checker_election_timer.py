@@ -192,6 +192,10 @@ def test_messages_of_a_leader_before_the_report_that_it_is_followed() -> None:
     """It waits until the new term is durable; the third message is of another node."""
     assert not said(received(150, "n1"), received(250, "n1"), role(100, "follower", 1, "n1"), role(440, "candidate", 2))
     assert said(received(150, "n1"), received(250, "n3"), role(100, "follower", 1, "n1"), role(440, "candidate", 2))
+    parts = [received(ms, "n1", "InstallSnapshot") for ms in (150, 250)]
+    assert not said(*parts, role(100, "follower", 1, "n1"), role(440, "candidate", 2)), (
+        "a snapshot is of the leader, too"
+    )
 
 
 def test_a_heartbeat_in_time_keeps_it_a_follower_for_ever() -> None:
