@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from raft_chaos.invariants.events import (
     HARNESS,
+    ConfigurationUsed,
     Event,
     FaultHealed,
     FaultInjected,
+    Members,
     MessageReceived,
     MessageSent,
     NodePaused,
@@ -155,3 +157,49 @@ def test_nothing_to_judge_is_no_verdict() -> None:
     found = verdict()
     assert found is not None
     assert (found.outcome, found.judged) == ("valid", 1)
+
+
+# ---- other members (§6) ----------------------------------------------------------------------------------------------
+
+
+def uses(ms: float, *voters: str, old: tuple[str, ...] = (), index: int = 5) -> Event:
+    return at(ms, ConfigurationUsed, index=index, members=Members(voters=voters, old_voters=old))
+
+
+GONE = role(200, "follower", 1)
+
+
+@pytest.mark.parametrize(
+    ("used", "answers", "too_soon"),
+    [
+        (uses(110, "n1", "n2", "n3"), ("n2",), True),
+        (uses(110, "n1", "n3"), ("n2",), False),
+        (uses(110, "n1", "n3", old=("n1", "n2")), ("n2",), False),
+        (uses(110, "n1", "n3", old=("n1", "n2")), ("n2", "n3"), True),
+        (uses(110, "n1"), (), True),
+        (uses(110, "n2", "n3"), ("n2", "n3"), False),
+    ],
+)
+def test_a_leader_may_step_down_by_the_members_that_it_uses(
+    used: Event, answers: tuple[str, ...], too_soon: bool
+) -> None:
+    """One that does not vote has to, once that is committed."""
+    found = said(used, *(answer(150, peer) for peer in answers), GONE)
+    assert len(found) == too_soon, found
+
+
+def test_a_leader_must_step_down_by_the_members_that_it_uses() -> None:
+    alive = [event for ms in range(110, 400, 10) for event in (answer(ms, "n2"), sends(ms + 1))]
+    assert said(uses(105, "n1", "n2"), *alive) == []
+    (found,) = said(uses(105, "n1", "n3"), *alive)
+    assert "led term 1 on, although no majority had answered" in found
+    late = [event for event in alive if event.t_us < 300 * MS]
+    assert said(*late, uses(300, "n1", "n3"), sends(310), sends(400)) == [], "n3 counts as heard when it becomes one"
+
+
+def test_a_restart_uses_the_first_members_again_until_it_reports_others() -> None:
+    again = at(210, Started, term=1, voted_for=None, last_index=0, digest="")
+    leads = role(300, "leader", 2, "n1")
+    steps_down = role(350, "follower", 2)
+    assert len(said(uses(110, "n1", "n3"), again, leads, answer(340, "n2", 2), steps_down)) == 1
+    assert said(again, uses(220, "n1", "n3"), leads, answer(340, "n2", 2), steps_down) == []

@@ -12,9 +12,11 @@ from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.election_timer import ElectionTimer
 from raft_chaos.invariants.events import (
     HARNESS,
+    ConfigurationUsed,
     Event,
     FaultHealed,
     FaultInjected,
+    Members,
     MessageReceived,
     NodePaused,
     NodeResumed,
@@ -317,3 +319,42 @@ def test_a_node_that_asks_again_and_again_is_not_late() -> None:
     assert not said(FOLLOWS, *asking)
     (message,) = said(FOLLOWS, *asking, asks(1100, 2))
     assert "began no election for" in message and "after it asked for pre-votes of term 2" in message
+
+
+# ---- nodes without a vote (§6) ---------------------------------------------------------------------------------------
+
+
+def uses(ms: int, *voters: str, learners: tuple[str, ...] = ()) -> Event:
+    return at(ms, ConfigurationUsed, index=5, members=Members(voters=voters, learners=learners))
+
+
+STOOD = role(800, "candidate", 1)
+
+
+def test_a_node_without_a_vote_need_not_begin_an_election() -> None:
+    assert len(said(STOOD)) == 1, "it waited for 800 ms"
+    assert said(uses(50, "n1", "n3"), uses(700, "n1", "n2", "n3"), STOOD) == []
+    assert said(uses(50, "n1", "n3", learners=("n2",)), uses(700, "n1", "n2", "n3"), STOOD) == []
+    assert len(said(uses(50, "n1", "n2"), STOOD)) == 1, "it votes, by any members"
+
+
+def test_a_joint_voter_votes() -> None:
+    joint = at(50, ConfigurationUsed, index=5, members=Members(voters=("n1", "n3"), old_voters=("n1", "n2", "n3")))
+    assert len(said(joint, STOOD)) == 1
+
+
+def test_it_must_again_once_it_may_vote() -> None:
+    assert len(said(uses(20, "n1", "n3"), uses(60, "n1", "n2", "n3"), FOLLOWS, STOOD)) == 1
+
+
+def test_one_that_begins_one_too_soon_is_convicted_whether_it_votes_or_not() -> None:
+    early = role(150, "candidate", 2)
+    assert len(said(FOLLOWS, uses(110, "n1", "n3"), early)) == 1
+
+
+@pytest.mark.parametrize("kind", ["AppendEntries", "InstallSnapshot"])
+def test_what_a_leader_sends_counts_although_the_report_that_the_node_follows_it_comes_later(kind: str) -> None:
+    """The report waits for a slow disk, and meanwhile parts of a snapshot arrive."""
+    arrived = [received(ms, "n1", kind) for ms in range(150, 450, 50)]
+    assert said(*arrived, FOLLOWS, received(450, "n1", kind), role(600, "candidate", 2)) == []
+    assert len(said(*arrived[:1], FOLLOWS, received(450, "n1", kind), role(600, "candidate", 2))) == 1

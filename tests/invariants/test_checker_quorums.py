@@ -23,7 +23,7 @@ from event_scripts import (
     truncates,
     votes,
 )
-from raft_chaos.invariants.events import Event
+from raft_chaos.invariants.events import ConfigurationUsed, Event, Members
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Outcome, Verdict
 
@@ -246,3 +246,96 @@ def test_without_voters_nothing_is_judged() -> None:
 def test_a_node_that_does_not_vote_does_not_count_and_is_not_waited_for() -> None:
     learner: Stream = [started("n9"), *appends("n9", "1a"), sends("n9", "n1")]
     assert outcome("quorum_log", leader(receives("n1", "n9"), commits("n1", 1, 1)), learner, [N2], [N3]) == "violated"
+
+
+# ---- other members (§6) ----------------------------------------------------------------------------------------------
+
+
+def uses(members: Members, node: str = "n1", t_us: int = 0) -> ConfigurationUsed:
+    return ConfigurationUsed(node=node, inc=1, t_us=t_us, index=1, members=members)
+
+
+def held_by(*others: str, members: Members) -> list[Stream]:
+    """n1 leads, by these members, and commits an entry that it and these others have acknowledged."""
+    n1 = leader(
+        leads("n1", 1), uses(members), *(receives("n1", other) for other in others), commits("n1", 1, 1, t_us=1)
+    )
+    rest = {"n2": [N2], "n3": [N3]} | {other: follower(node=other, number=int(other[1]) - 1) for other in others}
+    return [n1, rest["n2"], rest["n3"]]
+
+
+WITHOUT_N1 = Members(voters=("n2", "n3"))
+JOINT = Members(voters=("n1", "n3"), old_voters=("n1", "n2"))
+LEARNER = Members(voters=("n1", "n2"), learners=("n3",))
+
+
+@pytest.mark.parametrize(
+    ("members", "others", "judged_as"),
+    [
+        (WITHOUT_N1, ("n2",), "violated"),
+        (WITHOUT_N1, ("n2", "n3"), "valid"),
+        (JOINT, ("n2",), "violated"),
+        (JOINT, ("n3",), "violated"),
+        (JOINT, ("n2", "n3"), "valid"),
+        (LEARNER, ("n3",), "violated"),
+        (LEARNER, ("n2",), "valid"),
+        (Members(voters=("n1",)), (), "valid"),
+    ],
+)
+def test_a_leader_commits_by_the_members_that_it_uses(
+    members: Members, others: tuple[str, ...], judged_as: Outcome
+) -> None:
+    assert outcome("quorum_log", *held_by(*others, members=members)) == judged_as
+
+
+def test_joint_voters_are_told_apart_in_the_message() -> None:
+    found = verdict("quorum_log", *held_by("n2", members=JOINT))
+    assert found.violations[0].message == (
+        "n1 (incarnation 1) committed entry 1, which is durable on n1 and n2 (2 of 2; a majority is 2 old voters; 1 of "
+        "2; a majority is 2 new voters), as far as it can know"
+    )
+
+
+def test_a_commit_that_waited_for_the_disk_is_judged_by_the_members_of_its_time() -> None:
+    """It is reported after the leader has begun to use the next ones."""
+    before, next_us = Members(voters=("n1", "n2")), 20
+    for commit_us, judged_as in ((10, "valid"), (next_us, "valid"), (next_us + 1, "violated")):
+        n1 = leader(leads("n1", 1), uses(before), receives("n1", "n2"), uses(WITHOUT_N1, t_us=next_us))
+        n1.append(commits("n1", 1, 1, t_us=commit_us))
+        assert outcome("quorum_log", n1, follower(), [N3]) == judged_as
+
+
+def test_a_follower_commits_by_members_of_which_it_can_know() -> None:
+    """n1 alone decides, and n2 may know that once it has heard so."""
+    alone = uses(Members(voters=("n1",)))
+    n2: Stream = [N2, receives("n2", "n1", 3), *appends("n2", "1a"), commits("n2", 1, 1)]
+    n3 = [N3]
+    told = [N1, leads("n1", 1), *appends("n1", "1a"), alone, sends("n1", "n2", 3)]
+    # Otherwise its own copy and n1's are two of the first three.
+    assert outcome("quorum_log", told, n2, n3) == "valid"
+    told_too_late = [*told[:3], told[4], told[3]]
+    n2_alone: Stream = [N2, *appends("n2", "1a"), receives("n2", "n1", 3), commits("n2", 1, 1)]
+    assert outcome("quorum_log", [*told[:2], alone, told[4]], n2_alone, n3) == "violated", "n1 has not got it"
+    assert outcome("quorum_log", told_too_late, n2, n3) == "valid"
+
+
+@pytest.mark.parametrize(
+    ("members", "voters", "judged_as"),
+    [
+        (JOINT, ("n2",), "violated"),
+        (JOINT, ("n3",), "violated"),
+        (JOINT, ("n2", "n3"), "valid"),
+        (WITHOUT_N1, ("n2",), "violated"),
+        (LEARNER, ("n3",), "violated"),
+        (LEARNER, ("n2",), "valid"),
+    ],
+)
+def test_a_leader_is_elected_by_the_members_that_it_uses(
+    members: Members, voters: tuple[str, ...], judged_as: Outcome
+) -> None:
+    asks = [sends("n1", "n2", 1), sends("n1", "n3", 2)]
+    n1 = [N1, uses(members), votes("n1", 1, "n1"), *asks, *(receives("n1", one) for one in voters), leads("n1", 1)]
+    rest: dict[str, Stream] = {"n2": [N2], "n3": [N3]}
+    for one in voters:
+        rest[one] = [started(one), receives(one, "n1", int(one[1]) - 1), votes(one, 1, "n1"), sends(one, "n1")]
+    assert outcome("leader_votes_quorum", n1, rest["n2"], rest["n3"]) == judged_as
