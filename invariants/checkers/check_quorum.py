@@ -169,6 +169,8 @@ class CheckQuorum(Checker):
             return
         answered = sorted(led.answered_us, key=lambda peer: -led.answered_us[peer])
         needed = self._needed(led, answered)
+        if needed == 0:
+            return  # the only voter is a majority by itself
         heard_us = led.members_us  # whoever is a member from then on counts as heard
         if needed:
             heard_us = max(heard_us, led.answered_us[answered[needed - 1]])

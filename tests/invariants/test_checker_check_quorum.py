@@ -203,3 +203,9 @@ def test_a_restart_uses_the_first_members_again_until_it_reports_others() -> Non
     steps_down = role(350, "follower", 2)
     assert len(said(uses(110, "n1", "n3"), again, leads, answer(340, "n2", 2), steps_down)) == 1
     assert said(again, uses(220, "n1", "n3"), leads, answer(340, "n2", 2), steps_down) == []
+
+
+def test_the_only_voter_needs_no_answers() -> None:
+    """It has learners, whose answers count for nothing."""
+    assert said(uses(105, "n1"), *(sends(ms) for ms in range(110, 500, 10))) == []
+    assert len(said(*(sends(ms) for ms in range(110, 500, 10)))) == 1
