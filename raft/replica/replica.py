@@ -13,7 +13,7 @@ import msgspec
 from raft_chaos.invariants.events import EntryApplied, Event, SnapshotRestored
 from raft_chaos.raft.core import Core, Ready
 from raft_chaos.raft.replica.machine import Machine, Read, Result
-from raft_chaos.raft.state.configuration import ChangeError, decode_change, decode_configuration
+from raft_chaos.raft.state.configuration import ChangeError, decode_change, decode_configuration, is_configuration
 from raft_chaos.raft.state.messages import MAX_SNAPSHOT_BYTES, Entry, Message, Snapshot
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.state.progress import UNLIMITED
@@ -200,7 +200,7 @@ class Replica:
         if waiting is not None:
             term, token, size = waiting
             self._waiting_bytes -= size
-            if term == entry.term and result is None:
+            if term == entry.term and is_configuration(entry.command):
                 self._end_change(index, term, token)
             elif term == entry.term:
                 self._replies.append(Reply(token, *self.machine.decided, result))
