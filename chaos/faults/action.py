@@ -29,6 +29,7 @@ from raft_chaos.chaos.faults.abilities import Abilities, Ability
 from raft_chaos.chaos.faults.domain import Domain
 from raft_chaos.chaos.faults.names import PLACEHOLDERS, VOTER, Roles, around, asked_by, named, unknown
 from raft_chaos.chaos.faults.strike import Strike
+from raft_chaos.raft.state.features import Features
 
 Name = TypeVar("Name", bound=str)
 
@@ -131,6 +132,11 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     def exists(cls, can: Abilities) -> bool:
         """Whether a target with these abilities can suffer the kind at all."""
         return can.issuperset(cls.asks)
+
+    @classmethod
+    def exists_with(cls, features: Features) -> bool:
+        """Whether nodes of our own with these features can suffer the kind."""
+        return not cls.feature or bool(getattr(features, cls.feature))
 
     def asked(self) -> set[Ability]:
         """The abilities that this very fault asks for."""

@@ -111,6 +111,10 @@ def check_fault(fault: Fault, header: Header, earlier: Collection[str]) -> None:
     roles += [name for name in action.names if fault_of(name) and role_of(name) in action.placeholders(at_vote=True)]
     for problem in action.check([*header.nodes, *roles]):
         raise ScheduleError(problem)
+    if not action.exists_with(header.features):
+        raise ScheduleError(
+            f"a {action.kind()} needs nodes with the feature {action.feature}; expected it in the header's features"
+        )
     if fault.duration_us and action.at_once:
         raise ScheduleError(f"duration_us: expected 0, a {action.kind()} is over at once, got {fault.duration_us}")
 

@@ -149,7 +149,7 @@ def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
             kind
             for kind, there in present.items()
             for _ in range(KINDS[kind].plain_times)
-            if there and kind in config.faults and _has(features, kind)
+            if there and kind in config.faults and KINDS[kind].exists_with(features)
         ),
         fault_interval_s=config.fault_interval_s,
         strengths=strengths,
@@ -197,7 +197,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
             for kind, times in often.items()
             for _ in range(times)
             # A lease goes by clocks: where they jump, there are no reads by one (`leases`).
-            if kind in config.faults and _has(features, kind) and not (has_old_leases and kind in CLOCKS)
+            if kind in config.faults and KINDS[kind].exists_with(features) and not (has_old_leases and kind in CLOCKS)
         ),
         fault_interval_s=interval_s,
         strengths={kind: strengths[kind] if kind in config.faults else type(strengths[kind])() for kind in KINDS},
@@ -245,11 +245,6 @@ def _number(rng: Random, between: tuple[int, int]) -> int:
     """A number of this range (log scale) in some seeds, and 0 in the others."""
     least, most = between
     return round(least * (most / least) ** rng.random()) if rng.random() < FEATURE_SHARE else 0
-
-
-def _has(features: Features, kind: FaultKind) -> bool:
-    """Whether nodes with these features can suffer the kind."""
-    return not KINDS[kind].feature or bool(getattr(features, KINDS[kind].feature))
 
 
 def _between(rng: Random, least_us: int, most_us: int, slow_us: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults.catalogue import LIVE_KINDS
 from raft_chaos.chaos.schedule.check import check_damaged
 from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError, SimModel, When
+from raft_chaos.chaos.schedule.follow import without_orphans
 from raft_chaos.raft.state.features import Features
 
 PLAIN_MODEL = SimModel(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_000, sync_max_us=1_000)
@@ -34,12 +35,15 @@ def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def without_features(schedule: Schedule) -> Iterator[Schedule]:
-    """With nodes of plain Raft, then without one of their features, as far as no other one needs it."""
+    """With nodes of plain Raft, then without one of their features, as far as no other one needs it; and without the
+    faults that need it."""
     names = schedule.header.features.names
     for kept in dict.fromkeys(((), *(tuple(name for name in names if name != gone) for gone in names))):
         if len(kept) < len(names):
             with suppress(ValueError):
-                yield replace(schedule, header=replace(schedule.header, features=Features.of(kept)))
+                features = Features.of(kept)
+                faults = without_orphans(fault for fault in schedule.faults if fault.action.exists_with(features))
+                yield replace(schedule, header=replace(schedule.header, features=features), faults=faults)
 
 
 def unrepeated(schedule: Schedule) -> Iterator[Schedule]:

@@ -284,7 +284,7 @@ def schedules(
         one = faults(
             nodes, kinds=kinds, from_us=warmup_us, until_us=duration_us, longest_us=longest_us, anchored=anchored
         )
-        return st.lists(one, max_size=most_faults).map(_numbered)
+        return st.lists(one, max_size=most_faults)
 
     faults_of = {count: some_faults(_names("n", 1, count)) for count in range(least_nodes, most_nodes + 1)}
 
@@ -301,7 +301,8 @@ def schedules(
             model=draw(model),
             features=draw(parts),
         )
-        return Schedule(header, draw(faults_of[count]), draw(work))
+        possible = [fault for fault in draw(faults_of[count]) if fault.action.exists_with(header.features)]
+        return Schedule(header, _numbered(possible), draw(work))
 
     return drawn()
 

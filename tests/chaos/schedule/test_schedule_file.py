@@ -127,6 +127,11 @@ REFUSED = {
     "a negative duration": ([HEADER, fault(KILL, duration_us=-1)], 2, "duration_us: expected 0 or more µs, got -1"),
     "an unknown node": ([HEADER, fault(KILL.replace("n1", "n4"))], 2, "'n4' is unknown; expected some of n1, n2, n3"),
     "a voter without a vote": ([HEADER, fault(KILL.replace("n1", "voter"))], 2, "'voter' is unknown"),
+    "members of a cluster that is fixed": (
+        [HEADER, fault('{"type":"membership","nodes":["n1"]}')],
+        2,
+        "a membership needs nodes with the feature membership; expected it in the header's features",
+    ),
     "nobody": ([HEADER, fault('{"type":"pause","nodes":[]}')], 2, "action.nodes: expected at least one node"),
     "a restart too many": ([HEADER, fault(KILL.replace("[0]", "[0,0]"))], 2, "expected 1 numbers, one a node, got 2"),
     "a restart before the kill": ([HEADER, fault(KILL.replace("[0]", "[-5]"))], 2, "restart_after_us: expected 0"),

@@ -18,6 +18,8 @@ from builders.reproductions import STUCK, VOTE, made
 from builders.schedules import TIMING, fault, short
 from builders.storms import stormy
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.faults.membership import Membership
+from raft_chaos.chaos.faults.pause import Pause
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.make import NotReproducedError
@@ -239,6 +241,15 @@ def test_features_go_all_at_once_and_then_one_by_one() -> None:
     left = [one.header.features for one in without_features(several)]
     assert left == [Features(), Features(snapshot_every=9), Features(pre_vote=True)]
     assert not list(without_features(replace(plan, header=replace(plan.header, features=Features()))))
+
+
+def test_without_a_feature_the_faults_go_that_need_it() -> None:
+    removal = Fault(id="f90", when=When(at_us=1), action=Membership(["n1"]), duration_us=1)
+    after_it = Fault(id="f91", when=When(since="f90"), action=Pause(["n1"]), duration_us=1)
+    plan = replace(stormy(1), faults=[removal, after_it])
+    plan = replace(plan, header=replace(plan.header, features=Features(check_quorum=True, membership="joint")))
+    left = {tuple(one.header.features.names): [fault.id for fault in one.faults] for one in without_features(plan)}
+    assert left == {(): [], ("check_quorum",): []}
 
 
 def test_a_failure_that_needs_one_feature_keeps_that_one() -> None:
