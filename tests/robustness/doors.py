@@ -54,7 +54,7 @@ from raft_chaos.raft.network.codec import (
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.claims import check_message
-from raft_chaos.raft.server.http_api import parse_request
+from raft_chaos.raft.server.http_requests import parse_request
 from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.messages import (
     Append,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nodes import TIMING, Nodes
-from raft_chaos.raft.server.http_api import parse_transfer
+from raft_chaos.raft.server.http_requests import parse_transfer
 from raft_chaos.raft.server.node import run_event_loop
 from raft_chaos.raft.state.timing import Timing
 
