@@ -1,4 +1,5 @@
-"""The Raft algorithm (Figure 2, §5), and nothing else: no socket, file, clock, thread, or randomness of its own.
+"""The Raft algorithm (Figure 2, §5), and nothing else: no socket, file, clock, thread, or randomness of its own. Only
+entries that are not in memory any more it asks from whoever made it (`state.log.EntrySource`), and waits for them.
 
 Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `read`, `change_members`, `transfer`,
 `persisted`. Afterwards the host takes one `Ready` and does what it says, in this order:

@@ -2,13 +2,13 @@
 
 Everything that comes from outside is checked once, as early as it can be:
 
-    network.incoming   the handshake: protocol, cluster, name, proof; sizes, times, numbers of connections
-    state.messages     types, ranges (0 to 2^63 - 1) and sizes of all fields, when a message is decoded
-    network.codec      one message that contradicts itself: terms that decrease, an entry from a later term
-    server.claims      a message that contradicts this node, or brings a command that nobody can apply, or members that
-                       it does not know: `check_message`
-    server.http_door   who may send HTTP requests, how many connections, and how long they may take
-    server.http_requests    each request and each of its fields
+    network.incoming      the handshake: protocol, cluster, name, proof; sizes, times, numbers of connections
+    state.messages        types, ranges (0 to 2^63 - 1) and sizes of all fields, when a message is decoded
+    network.codec         one message that contradicts itself: terms that decrease, an entry from a later term
+    server.claims         a message that contradicts this node, or brings a command that nobody can apply, or members
+                          that it does not know: `check_message`
+    server.http_door      who may send HTTP requests, how many connections, and how long they may take
+    server.http_requests  each request and each of its fields
 
 A peer can still lie within what is possible: it can acknowledge what it did not store, or vote twice. Raft assumes that
 peers do not lie. The handshake's proof keeps out everybody else.
