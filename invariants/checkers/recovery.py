@@ -9,9 +9,10 @@ The harness's events may be observed before or after the nodes' events, so the c
 keeps the last commit and the last applied entry of each incarnation, and `verdict` judges them. Within an incarnation
 both the index and the time only grow, so the last one covers all earlier ones.
 
-A node that is no member at the end owes nothing: no leader sends it the log (§6). It may have been removed although the
-fault that removes nodes says that nobody left: its leader can have appended the entry and fallen, and whoever leads
-after the healing commits it.
+A node that is no member at the end owes nothing, since no leader sends it the log (§6). It may have been removed
+although the fault that removes nodes says that nobody left: its leader can have appended the entry and fallen, and
+whoever leads after the healing commits it. But all nodes are to be members again, so the verdict is unknown then:
+nothing shows whether such a node would catch up.
 
 Nothing is owed either once too few voters are left. Faults may damage the data of less than a quorum of the nodes for
 good, which then end, as they must. But while the fault that removes nodes stands, fewer vote, and the others may be no
@@ -106,8 +107,11 @@ class Recovery(Checker):
             return self.conclude("unknown", f"no majority of the voters is left: {' and '.join(gone)} had to end")
         undecided: list[str] = []
         self._judge_commit(phase, ended, undecided)
-        for node in filter(self._members.includes, phase.owed):
-            self._judge_node(node, phase, ended, undecided)
+        for node in phase.owed:
+            if self._members.includes(node):
+                self._judge_node(node, phase, ended, undecided)
+            else:
+                undecided.append(f"{node} is no member at the end, so nothing shows whether it would catch up")
         if self.violation_count or not undecided:
             return super().verdict()
         return self.conclude("unknown", "; ".join(undecided))
