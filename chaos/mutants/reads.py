@@ -80,8 +80,6 @@ READS = (
         "sofa-jraft #34, etcd #6005",
         ("linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(core=LeaseTooLong),
-        survives="no seed draws leases, and with them a leader without its majority also steps down after about the "
-        "shortest timeout (CheckQuorum): the time in which another one leads, too, is short for a write and a read",
     ),
     Mutant(
         "phantom_contact",
@@ -96,6 +94,5 @@ READS = (
         "raft-rs #234, openraft #1747",
         ("linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(core=LeaseSurvivesTransfer),
-        survives="no seed draws leases; with --features check_quorum,lease_reads some tens of seeds convict it",
     ),
 )

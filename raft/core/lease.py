@@ -86,4 +86,4 @@ class Lease(Membership):
     def _next_round(self) -> None:
         super()._next_round()
         if self.features.lease_reads:
-            self._rounds.sent(self.round, self.now_us, self.timing.election_timeout_min_us)
+            self._rounds.sent(self.round, self.now_us, self._lease_us())

@@ -93,7 +93,7 @@ class SentRounds:
         self._sent: deque[tuple[int, int]] = deque()
 
     def sent(self, number: int, now_us: int, kept_us: int) -> None:
-        """Round `number` is sent now; what is older than `kept_us` gives no lease any more."""
+        """Round `number` is sent now; those that are older than `kept_us`, a lease's length, give none any more."""
         while self._sent and now_us - self._sent[0][1] > kept_us:
             self._sent.popleft()
         self._sent.append((number, now_us))

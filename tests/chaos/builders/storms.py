@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from builders.schedules import NODES, TIMING, fault
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.faults.clock import Clock
@@ -43,7 +45,11 @@ def stormy(seed: int) -> Schedule:
         (650_000, Kill(["leader", "n2"], [30_000, 50_000], keep_permille=[500, 900]), 0),
     ]
     faults = [fault(f"storm/{number}", *one) for number, one in enumerate(added)]
-    return Schedule(drawn.header, [*drawn.faults, *faults], drawn.operations)
+    # A clock jumps, so nobody reads by a lease.
+    operations = [
+        replace(one, consistency="read_index") if one.consistency == "lease" else one for one in drawn.operations
+    ]
+    return Schedule(drawn.header, [*drawn.faults, *faults], operations)
 
 
 def without_clocks(plan: Schedule) -> Schedule:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from raft_chaos.chaos.faults.catalogue import FaultKind
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.mutants.membership import MEMBERSHIP
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
@@ -75,12 +76,17 @@ SEEDS = {
     "session_expiry_by_clock": (1, 8, 20),
     "dedup_in_leader_memory": (1, 8, 20),
     "deleted_entry_read_back": (5, 8, 20),
+    "lease_too_long": (15, 8, 20),
+    "phantom_contact": (8, 8, 20),
+    "lease_survives_transfer": (168, 8, 20),
 }
 """For each mutant a seed, and the seconds and the operations a second with which it convicts."""
 
-
-OF_MEMBERS = {mutant.id for mutant in MEMBERSHIP}
-"""Their seeds have changes of the members beside the other kinds."""
+MORE_KINDS: dict[str, tuple[FaultKind, ...]] = {
+    **{mutant.id: ("membership",) for mutant in MEMBERSHIP},
+    **dict.fromkeys(("lease_too_long", "phantom_contact", "lease_survives_transfer"), ("transfer",)),
+}
+"""The kinds of faults that the seeds of these mutants have beside the others."""
 
 
 def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool = True) -> RunInfo:
@@ -89,7 +95,7 @@ def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool 
         nodes=0,
         clients=3,
         swarm=True,
-        faults=(*SHARED, "membership") if of in OF_MEMBERS else SHARED,
+        faults=(*SHARED, *MORE_KINDS.get(of, ())),
         warmup_s=1,
         duration_s=duration_s,
         liveness_s=1,

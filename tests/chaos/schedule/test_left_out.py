@@ -9,7 +9,6 @@ from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.generate import episodes_of, generate
 from raft_chaos.chaos.schedule.left_out import EPISODES, left_out, parts_in
-from raft_chaos.chaos.schedule.steered.catalogue import OLD_LEASE
 
 CONFIG = ScheduleConfig(nodes=0, swarm=True, faults=VIRTUAL_KINDS, warmup_s=1.5, duration_s=15, ops_per_second=1)
 
@@ -34,4 +33,4 @@ def test_what_is_left_is_as_it_was(seed: int) -> None:
 
 def test_every_episode_is_met() -> None:
     met = {name for seed in range(150) for name in episodes_of(seed, CONFIG).values()}
-    assert met == {*EPISODES} - {*OLD_LEASE}, "nobody asked for leases"
+    assert met == {*EPISODES}

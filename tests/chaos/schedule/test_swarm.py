@@ -56,7 +56,7 @@ def every(kind: type[Action]) -> list[Fault]:
 
 
 def background(schedule: Schedule) -> list[Fault]:
-    return [fault for fault in schedule.faults if isinstance(fault.action, Network)]
+    return [fault for fault in schedule.faults if isinstance(fault.action, Network) and not episode_of(fault.id)]
 
 
 # ---- options -----------------------------------------------------------------------------------------------------
