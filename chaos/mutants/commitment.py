@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Machine, Result, Session, SessionName
+from raft_chaos.raft.replica.machine import Machine, Session, SessionName
+from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.parts import Parts
 
 

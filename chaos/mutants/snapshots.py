@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core, Progress
-from raft_chaos.raft.replica.machine import Machine, SavedSession
+from raft_chaos.raft.replica.machine import Machine
+from raft_chaos.raft.replica.saved_state import SavedSession
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Snapshot
 

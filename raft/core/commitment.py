@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from operator import attrgetter
 
 from raft_chaos.invariants.events import CommitAdvanced, SnapshotInstalled
@@ -86,7 +87,7 @@ class Commitment(Terms):
             index -= 1
         return index if log.lsn(index) <= lsn else 0
 
-    def _take_committed(self) -> list[tuple[int, Entry | Snapshot]]:
+    def _take_committed(self) -> Iterable[tuple[int, Entry | Snapshot]]:
         """What to apply, in order: entries, and first the snapshot if it replaces entries that were not applied."""
         limit, base_index = min(self._apply_limit, self.log.durable_index), self.log.base_index
         committed: list[tuple[int, Entry | Snapshot]] = []
@@ -94,6 +95,11 @@ class Commitment(Terms):
             assert self.snapshot is not None and self.snapshot.index == base_index
             committed.append((base_index, self.snapshot))
             self.last_applied = base_index
-        committed += [(index, self.log.entry(index)) for index in range(self.last_applied + 1, limit + 1)]
-        self.last_applied = max(self.last_applied, limit)
+        if limit > self.last_applied:
+            first = self.last_applied + 1
+            entries = self.log.between(first, limit)
+            self.last_applied = limit
+            if not isinstance(entries, list):
+                return chain(committed, enumerate(entries, first))
+            committed += enumerate(entries, first)
         return committed

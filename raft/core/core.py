@@ -21,7 +21,7 @@ Time is integer microseconds. A node's name is a string; `peers` are all other n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -47,13 +47,14 @@ from raft_chaos.raft.state.reads import ReadEnd
 
 
 class Ready(msgspec.Struct, gc=False):
-    """What the host must do now; see the module's header. `committed` are (index, entry) in order; a snapshot stands
-    for all entries up to its index. `made` are events of now that wait for a write: a later Ready reports them."""
+    """What the host must do now; see the module's header. `committed` are (index, entry) in order, to be taken once and
+    before the next input; a snapshot stands for all entries up to its index. `made` are events of now that wait for a
+    write: a later Ready reports them."""
 
     events: list[Event]
     messages: list[tuple[str, Message]]
     write: Write | None
-    committed: list[tuple[int, Entry | Snapshot]]
+    committed: Iterable[tuple[int, Entry | Snapshot]]
     deadline_us: int
     made: list[Event]
     reads: Sequence[ReadEnd] = ()

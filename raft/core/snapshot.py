@@ -92,7 +92,7 @@ class Compaction(Follower):
         received = had.received if had is not None else 0
         if m.offset != received or received + len(m.data) != m.size:
             return None
-        return had.data() + m.data if had is not None else m.data
+        return had.data(m.data) if had is not None else m.data
 
     def _install(self, snapshot: Snapshot) -> None:
         """Takes over the leader's snapshot; see Figure 13, steps 5 to 8. It is committed beyond what this node knows.

@@ -26,13 +26,13 @@ nothing until somebody asks for it: a node that reports to nobody never does.
 
 from __future__ import annotations
 
-import gc
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from raft_chaos.invariants.events import MALFORMED
+from raft_chaos.raft.replica.result import NOWHERE, Place, Result
+from raft_chaos.raft.replica.saved_state import SavedSession, encode_state, read_saved
 from raft_chaos.raft.state.configuration import is_configuration
 
 Operation: TypeAlias = Literal["get", "put", "append", "cas", "delete"]
@@ -72,20 +72,6 @@ class Read(msgspec.Struct, frozen=True, gc=False, array_like=True):
     serial: int = 0
 
 
-Place: TypeAlias = tuple[int, int]
-"""The index and the term of a log entry."""
-
-NOWHERE: Place = (0, 0)
-
-
-class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The answer. `value`: what get read (None: absent), or what a failed cas found. `error`: why it was not done."""
-
-    ok: bool
-    value: str | list[str] | None = None
-    error: str | None = None
-
-
 class _Mark(msgspec.Struct, frozen=True, gc=False):
     """An item's share of the state's digest. A list also has the chained digest of its tokens (`chain`), so that an
     append costs the same at any length."""
@@ -95,6 +81,7 @@ class _Mark(msgspec.Struct, frozen=True, gc=False):
 
 
 _UNMARKED = _Mark(b"", 0)
+_DONE = Result(True)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -128,62 +115,6 @@ class Session(NamedTuple):
 
 SessionName: TypeAlias = tuple[str, int]
 """The client, and the index of an entry that it knew of before the session began."""
-
-SavedSession: TypeAlias = tuple[str, int, Result, Place]
-"""A client, the serial of its latest command, the answer, and the entry that decided it."""
-
-
-class _Saved(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The whole state: the items in the order of their last change, and the sessions, least recently used first.
-
-    The digests follow from these, so they are made anew and not believed. Version 1 ends with the sessions: none of
-    them has a `since` (beside 0), and no session was ever forgotten.
-    """
-
-    version: int
-    items: list[tuple[str, str | list[str]]]
-    sessions: list[SavedSession]
-    horizon: int = 0
-    sinces: list[int] = []
-
-
-_decode_saved = msgspec.msgpack.Decoder(_Saved).decode
-
-
-class SnapshotError(Exception):
-    """The bytes are no snapshot of a state machine that this version can read. The message says why."""
-
-
-_checked: list[tuple[bytes, _Saved]] = []
-"""The snapshot that was checked last, if no machine has taken it over since: so that it is decoded only once."""
-
-
-def check_snapshot(data: bytes) -> None:
-    """Raises SnapshotError."""
-    saved = _read_saved(data)
-    _checked[:] = [(data, saved)]
-
-
-def _read_saved(data: bytes) -> _Saved:
-    known, _checked[:] = [saved for checked, saved in _checked if checked == data], []  # a machine changes its lists
-    if known:
-        return known[0]
-    collects = gc.isenabled()
-    gc.disable()  # so many new objects, none of them garbage, would have it look through all that there are
-    try:
-        saved = _decode_saved(data)
-    except MALFORMED as error:
-        raise SnapshotError(f"the snapshot cannot be decoded: {error}") from None
-    finally:
-        if collects:
-            gc.enable()
-    if saved.version not in (1, 2):
-        raise SnapshotError(f"the snapshot has version {saved.version} of its format; this version reads 1 and 2")
-    if saved.version == 2 and len(saved.sinces) != len(saved.sessions):
-        raise SnapshotError(
-            f"the snapshot has {len(saved.sessions)} sessions, and says of {len(saved.sinces)} when they began"
-        )
-    return saved
 
 
 class Machine:
@@ -249,11 +180,9 @@ class Machine:
 
     def snapshot(self) -> bytes:
         """The whole state, sessions included. Equal logs give equal bytes, on every node."""
-        items, sessions = list(self._items.items()), self._saved_sessions()
+        sessions = self._saved_sessions()
         sinces = [since for _, since in self._sessions]
-        if not self.horizon and not any(sinces):
-            return _encoder.encode((1, items, sessions))
-        return _encoder.encode(_Saved(2, items, sessions, self.horizon, sinces[: len(sessions)]))
+        return encode_state(self._items, sessions, self.horizon, sinces[: len(sessions)])
 
     def _saved_sessions(self) -> list[SavedSession]:
         """Without them, a command that a client sends again after a restart would be applied twice (§8)."""
@@ -261,16 +190,15 @@ class Machine:
 
     def restore(self, data: bytes) -> None:
         """Takes over a snapshot's state in place of its own, and makes the digest anew. Raises SnapshotError."""
-        saved = _read_saved(data)
+        saved = read_saved(data)
         self._clear()
         if self._sum is None:
-            self._items |= saved.items
+            self._items = saved.items()
         else:
-            for key, value in saved.items:
+            for key, value in saved.items().items():
                 self._set(key, value, _chain_of(value) if isinstance(value, list) else b"")
         self._move_horizon(saved.horizon)
-        sinces = saved.sinces or [0] * len(saved.sessions)
-        for (client, serial, answer, place), since in zip(saved.sessions, sinces, strict=True):
+        for (client, serial, answer, place), since in zip(saved.sessions, saved.sinces, strict=True):
             self.decided = place
             self._remember((client, since), serial, answer)
 
@@ -330,7 +258,7 @@ class Machine:
                 return self.read(key)
             case "put":
                 self._set(key, asked.value or "")
-                return Result(True)
+                return _DONE
             case "append":
                 return self._append(key, current, asked.value or "")
             case "cas":

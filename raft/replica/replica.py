@@ -12,7 +12,8 @@ import msgspec
 
 from raft_chaos.invariants.events import EntryApplied, Event, SnapshotRestored
 from raft_chaos.raft.core import Core, Ready
-from raft_chaos.raft.replica.machine import Machine, Read, Result
+from raft_chaos.raft.replica.machine import Machine, Read
+from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.state.configuration import ChangeError, decode_change, decode_configuration, is_configuration
 from raft_chaos.raft.state.messages import MAX_SNAPSHOT_BYTES, Entry, Message, Snapshot
 from raft_chaos.raft.state.pending import Write
@@ -196,8 +197,7 @@ class Replica:
                     digest=self.machine.digest,
                 )
             )
-        waiting = self._waiting.pop(index, None)
-        if waiting is not None:
+        if self._waiting and (waiting := self._waiting.pop(index, None)) is not None:
             term, token, size = waiting
             self._waiting_bytes -= size
             if term == entry.term and is_configuration(entry.command):

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameError
-from raft_chaos.raft.replica.machine import SnapshotError, check_snapshot, decode_command
+from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.replica.saved_state import SnapshotError, check_saved
 from raft_chaos.raft.state.configuration import encode_configuration, is_configuration, unknown_members
 from raft_chaos.raft.state.messages import (
     AppendEntries,
@@ -61,7 +62,7 @@ def check_message(message: Message, core: Core, *, judged: bool) -> None:
             _check_acknowledged(message.term, message.last_included_index, core)
     elif type(message) is InstallSnapshot and (data := core.completed_by(message)) is not None:
         try:
-            check_snapshot(data)
+            check_saved(data)
         except SnapshotError as error:
             raise FrameError(f"entry {message.last_included_index}: {error}") from None
         if message.configuration is not None:

@@ -27,7 +27,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from raft_chaos.raft.network.tls import Tls
-from raft_chaos.raft.replica.machine import Command, Result, decode_command
+from raft_chaos.raft.replica.machine import Command, decode_command
+from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.host import BusyError, LeadershipLostError, LiveHost, NotLeaderError, ReadRefusedError
 from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections
 from raft_chaos.raft.server.http_requests import parse_change, parse_read, parse_request, parse_transfer, query_int

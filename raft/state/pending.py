@@ -7,6 +7,8 @@ go into the next one, so that one sync serves them all (group commit).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from raft_chaos.raft.state.held import Held
@@ -78,7 +80,11 @@ class Pending:
         then of the calls of `hold`."""
         self._write_under_way = False
         due: list[Held] = []
-        for number in range(self.durable_lsn + 1, lsn + 1):
+        if len(self._held) <= lsn - self.durable_lsn:  # a follower with a long way to go holds nearly nothing
+            numbers: Iterable[int] = sorted(number for number in self._held if number <= lsn)
+        else:
+            numbers = range(self.durable_lsn + 1, lsn + 1)
+        for number in numbers:
             due += self._held.pop(number, ())
         self.durable_lsn = lsn
         return due

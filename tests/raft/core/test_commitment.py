@@ -7,7 +7,7 @@ import pytest
 from cluster import Cluster, Server, command, entries
 from raft_chaos.invariants.events import CommitAdvanced, EntryApplied
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Result
+from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, RequestVoteReply
 from raft_chaos.raft.state.timing import Timing
 

@@ -13,11 +13,11 @@ from raft_chaos.raft.replica.machine import (
     Command,
     Machine,
     Operation,
-    Result,
     decode_command,
     encode_command,
     parse_command,
 )
+from raft_chaos.raft.replica.result import Result
 
 KEYS = st.sampled_from(["x", "y", "z"])
 VALUES = st.sampled_from(["", "1", "2", "a b", "é"])
