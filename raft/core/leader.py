@@ -62,19 +62,20 @@ class Leader(Compaction):
             self._send_append(peer, progress.next_index, [])
 
     def _send_entries(self, peer: str) -> None:
-        """Sends the entries that the follower lacks, up to the limit of entries in flight."""
+        """Sends the entries that the follower lacks, up to the limits of what is in flight."""
         progress, log, timing = self.progress[peer], self.log, self.timing
         if self._is_behind(progress):
             if progress.may_begin_transfer:
                 self._send_snapshot(peer, progress)
             return
-        while progress.next_index <= log.last_index and not progress.is_paused(timing.max_entries_in_flight):
+        most = timing.max_entries_in_flight, timing.max_bytes_in_flight
+        while progress.next_index <= log.last_index and not progress.is_paused(*most):
             entries = log.slice(progress.next_index, timing.max_entries_per_message, timing.max_bytes_per_message)
             self._send_append(peer, progress.next_index, entries)
             if progress.probing:
                 progress.probe_sent = True
             else:
-                progress.next_index += len(entries)
+                progress.sends(entries)
 
     def _send_append(self, peer: str, next_index: int, entries: list[Entry]) -> None:
         prev, stream = next_index - 1, self.progress[peer].stream

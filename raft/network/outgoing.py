@@ -1,5 +1,10 @@
 """The outgoing connection to one peer. As long as the link runs, it reconnects after a loss, with a growing, jittered
-delay; while it is down, messages are lost.
+delay; while it is down, messages are lost, but for one: a link that `holds` keeps the latest, and delivers it as soon
+as it is up. So a node that comes back hears from its leader at once, and not with the next heartbeat. To Raft this is a
+slow network.
+
+What a peer does not read is kept up to `MAX_UNSENT_BYTES`, and then messages to it are lost, too. The messages of one
+turn of the node come on top, which `Timing.max_bytes_in_flight` bounds.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from typing import Any
 from raft_chaos.raft.network.codec import (
     MAX_HANDSHAKE,
     Challenge,
+    Envelope,
     FrameBuffer,
     FrameError,
     Hello,
@@ -24,7 +30,9 @@ from raft_chaos.raft.network.tls import Tls, reason_of
 
 log = logging.getLogger("raft.transport")
 
-MAX_UNSENT_BYTES = 64 * 1024 * 1024
+MAX_UNSENT_BYTES = 16 * 1024 * 1024
+HELD_S = 1.0
+"""What a link holds is not delivered if it is older."""
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.02, 0.5
 ANSWER_TIMEOUT_S = 2.0
 
@@ -34,12 +42,23 @@ Address = tuple[str, int]
 class Link:
     """The outgoing link to `peer`. A peer that refuses the handshake is named in one log line until that changes."""
 
-    def __init__(self, peer: str, address: Address, hello: Hello, secret: Secret | None, tls: Tls | None) -> None:
+    def __init__(
+        self,
+        peer: str,
+        address: Address,
+        hello: Hello,
+        secret: Secret | None,
+        tls: Tls | None,
+        *,
+        holds: bool = False,
+    ) -> None:
         self.peer = peer
         self._address = address
         self._hello = hello
         self._secret = secret
         self._tls = tls
+        self._holds = holds
+        self._held: tuple[float, Envelope] | None = None  # when it was to be sent, and the message
         self._connection: Any = None
         self._task: asyncio.Task[None] | None = None
         self._try_now = asyncio.Event()
@@ -49,16 +68,29 @@ class Link:
         self._jitter = random.Random(peer)
 
     @property
-    def is_up(self) -> bool:
-        connection = self._connection
-        if connection is None or connection.is_closing():
-            return False
-        return bool(connection.get_write_buffer_size() < MAX_UNSENT_BYTES)
+    def takes(self) -> bool:
+        """Whether a message may reach the peer if it is sent now."""
+        if not self._is_up:
+            return self._holds
+        return bool(self._connection.get_write_buffer_size() < MAX_UNSENT_BYTES)
 
-    def send(self, frame: bytes) -> None:
+    @property
+    def _is_up(self) -> bool:
+        return self._connection is not None and not self._connection.is_closing()
+
+    def send(self, envelope: Envelope) -> None:
         # The connection may have broken since the message was numbered; then the message is lost, as on any network.
-        if self._connection is not None and not self._connection.is_closing():
-            self._connection.write(frame)
+        if self._is_up:
+            self._connection.write(encode_frame(envelope))
+        elif self._holds:
+            self._held = (asyncio.get_running_loop().time(), envelope)
+
+    def _send_held(self) -> None:
+        if self._held is not None:
+            since, envelope = self._held
+            self._held = None
+            if asyncio.get_running_loop().time() - since <= HELD_S:
+                self.send(envelope)
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep_up())
@@ -111,6 +143,7 @@ class Link:
             )
         if outgoing.greeted.done():
             self._connection = outgoing.connection
+            self._send_held()
             self.has_been_up.set()
             await outgoing.gone
         elif not outgoing.gone.done():

@@ -1,7 +1,7 @@
 """Links between nodes: one TCP connection for each direction of each pair, frames as in `codec`.
 
-A link that is down drops its messages: Raft resends what matters, so the transport never does. `outgoing` has the
-connections that this node opens, `incoming` those that it accepts.
+A link that is down drops its messages: Raft resends what matters, so the transport never does. (One that `holds` keeps
+the latest message instead.) `outgoing` has the connections that this node opens, `incoming` those that it accepts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
-from raft_chaos.raft.network.codec import Envelope, FrameBuffer, Hello, encode_frame
+from raft_chaos.raft.network.codec import Envelope, FrameBuffer, Hello
 from raft_chaos.raft.network.handshake import Secret
 from raft_chaos.raft.network.incoming import Arrivals, Receiver
 from raft_chaos.raft.network.outgoing import Address, Link
@@ -38,9 +38,10 @@ class Transport:
         *,
         frames: type[FrameBuffer] = FrameBuffer,
         refused: Callable[[str], None] = lambda peer: None,
+        holds: bool = False,
     ) -> None:
         self.port = 0
-        self._links = {peer: Link(peer, address, hello, secret, tls) for peer, address in peers.items()}
+        self._links = {peer: Link(peer, address, hello, secret, tls, holds=holds) for peer, address in peers.items()}
         self._arrivals = Arrivals(
             hello,
             peers,
@@ -71,17 +72,17 @@ class Transport:
             await link.has_been_up.wait()
 
     def number(self, messages: Iterable[tuple[str, Message]]) -> list[Numbered]:
-        """Numbers the messages whose link is up, so that they can be reported before they leave; others are lost."""
+        """Numbers the messages that their links take, so that they are reported before they leave; others are lost."""
         numbered: list[Numbered] = []
         for peer, message in messages:
-            if self._links[peer].is_up:
+            if self._links[peer].takes:
                 self._number += 1
                 numbered.append((peer, self._number, message))
         return numbered
 
     def send(self, numbered: Iterable[Numbered]) -> None:
         for peer, number, message in numbered:
-            self._links[peer].send(encode_frame(Envelope(number, message)))
+            self._links[peer].send(Envelope(number, message))
 
     async def close(self) -> None:
         for link in self._links.values():

@@ -38,9 +38,11 @@ from raft_chaos.raft.replica.inputs import (
     TransferAsked,
     apply,
 )
-from raft_chaos.raft.replica.machine import Command, Read, Result, encode_command
+from raft_chaos.raft.replica.machine import Command, Read, encode_command
 from raft_chaos.raft.replica.message_events import message_received, message_sent
 from raft_chaos.raft.replica.replica import Output, Replica
+from raft_chaos.raft.replica.result import Result
+from raft_chaos.raft.replica.saved_state import prepare_checked
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
 from raft_chaos.raft.state.configuration import Change, encode_change
@@ -120,8 +122,6 @@ class LiveHost:
         self._random = random
         self._events = events
         self._journal = journal
-        if events is None and journal is None:  # a journal has a digest of all events
-            self.replica.reports = self.replica.core.reports_entries = False
         self._received: list[Event] = []  # in this turn, and not reported yet
         self._loop = asyncio.get_running_loop()
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
@@ -370,6 +370,7 @@ class LiveHost:
         else:
             done: Any = self._loop.run_in_executor(self._syncer, self._timed_sync)
             done.add_done_callback(lambda done: self._on_synced_by_thread(write.lsn, done))
+            prepare_checked()  # a leader's snapshot: the disk makes it durable meanwhile
 
     def _timed_sync(self) -> None:
         began_us = monotonic_us()
@@ -397,8 +398,13 @@ class LiveHost:
 
 
 def _unsent(output: Output, numbered: Sequence[Numbered]) -> Sequence[int]:
-    """The positions of the messages that got no number: those to peers whose link is down at this moment."""
+    """The positions of the messages that got no number: their links are down, or too full, at this moment."""
     if len(numbered) == len(output.messages):
         return ()
-    reached = {to for to, _, _ in numbered}  # used only for membership tests
-    return [position for position, (to, _) in enumerate(output.messages) if to not in reached]
+    unsent, sent = [], 0
+    for position, (to, message) in enumerate(output.messages):
+        if sent < len(numbered) and numbered[sent][2] is message and numbered[sent][0] == to:
+            sent += 1
+        else:
+            unsent.append(position)
+    return unsent

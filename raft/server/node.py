@@ -10,6 +10,8 @@ import errno
 import logging
 import os
 import traceback
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
@@ -20,8 +22,8 @@ from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.network.tls import Tls, TlsFiles, check_node_name
 from raft_chaos.raft.network.transport import Transport
-from raft_chaos.raft.replica.machine import SnapshotError
 from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.replica.saved_state import SnapshotError
 from raft_chaos.raft.server.host import EventFile, LiveHost
 from raft_chaos.raft.server.http_api import HttpApi
 from raft_chaos.raft.server.node_clock import RIGHT, Segment
@@ -31,8 +33,10 @@ from raft_chaos.raft.state.messages import Recovered
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk, OsDisk
 from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.journal import Journal, Start
-from raft_chaos.raft.storage.wal import CorruptLogError, DiskFailedError, Identity
+from raft_chaos.raft.storage.log_file import CorruptLogError
+from raft_chaos.raft.storage.wal import DiskFailedError
 
 EXIT_CRASHED = 70
 EXIT_DISK = 74
@@ -131,6 +135,7 @@ class Node:
                 recovered=recovered,
                 now_us=now_us,
                 source=wal,
+                reports=journal is not None or config.events_file is not None,  # a journal has a digest of all events
             )
 
         self._host = host = LiveHost(
@@ -143,7 +148,9 @@ class Node:
             journal=journal,
         )
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
-        self._transport = parts.transport(hello, config.peers, host.on_message, secret, tls, frames=parts.frames)
+        self._transport = parts.transport(
+            hello, config.peers, host.on_message, secret, tls, frames=parts.frames, holds=True
+        )
         await self._transport.listen(config.host, config.raft_port)
         self.raft_port = self._transport.port
         self._api = HttpApi(
@@ -234,9 +241,9 @@ def _end_starved(error: BaseException) -> NoReturn:
 def _check_members(recovered: Recovered, config: NodeConfig) -> None:
     """Raises CorruptLogError if the log names a member of which this node was not told: it could not send it anything,
     nor count its vote."""
-    commands = [entry.command for entry in recovered.entries]
+    commands: Iterable[bytes] = (entry.command for entry in recovered.entries)
     if recovered.snapshot is not None and recovered.snapshot.configuration is not None:
-        commands.append(encode_configuration(recovered.snapshot.configuration))
+        commands = chain(commands, (encode_configuration(recovered.snapshot.configuration),))
     if unknown := unknown_members(commands, (config.node, *config.peers)):
         raise CorruptLogError(
             f"{config.data_dir}: the log has {', '.join(unknown)} as a member of the cluster, and this node was not "

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+from operator import attrgetter
 from zlib import crc32
 
 import msgspec
 
-from raft_chaos.raft.state.messages import Snapshot
+from raft_chaos.raft.state.messages import Entry, Snapshot
 
 UNLIMITED = 1 << 62
+_command = attrgetter("command")
 
 
 class Progress(msgspec.Struct):
@@ -24,6 +28,9 @@ class Progress(msgspec.Struct):
     sent in vain. From then on at most half as many entries are in flight, and one more for each that the follower
     acknowledges (like TCP: RFC 5681). So however bad the network is, the entries sent in vain are at most twice those
     of the first flight and those acknowledged.
+
+    `flight` has the last index and the bytes of commands of each message of the pipeline that is not acknowledged, and
+    `bytes_in_flight` the sum: whatever a follower that is slow or dead is owed, the messages to it take no more memory.
 
     A follower whose next_index is not in the leader's log any more gets a `snapshot` instead (§7), in parts, one in
     flight at a time; `offset` is where the next part begins. Once it has begun to arrive, the transfer goes on although
@@ -50,6 +57,8 @@ class Progress(msgspec.Struct):
     goal: int = 0
     since_us: int = 0
     is_caught_up: bool = False
+    flight: deque[tuple[int, int]] = msgspec.field(default_factory=deque)
+    bytes_in_flight: int = 0
 
     @property
     def may_begin_transfer(self) -> bool:
@@ -60,8 +69,9 @@ class Progress(msgspec.Struct):
         """Begins to send this snapshot. What was in flight before is lost, or is covered by it."""
         self.snapshot, self.offset, self.checksum = snapshot, 0, crc32(snapshot.data)
         self.probing = self.probe_sent = True
+        self._nothing_in_flight()
 
-    def is_paused(self, max_entries_in_flight: int) -> bool:
+    def is_paused(self, max_entries_in_flight: int, max_bytes_in_flight: int = UNLIMITED) -> bool:
         """Whether entries must wait: for the reply to a probe, or, in a pipeline, until fewer are in flight.
 
         A heartbeat goes out anyway: it is small, and it replaces a lost probe. (The name and the two reasons are those
@@ -69,7 +79,20 @@ class Progress(msgspec.Struct):
         """
         if self.probing:
             return self.probe_sent
+        if self.bytes_in_flight >= max_bytes_in_flight:
+            return True
         return self._in_flight >= min(max_entries_in_flight, self.most_in_flight)
+
+    def sends(self, entries: Sequence[Entry]) -> None:
+        """These entries follow in the pipeline."""
+        size = sum(map(len, map(_command, entries)))
+        self.next_index += len(entries)
+        self.flight.append((self.next_index - 1, size))
+        self.bytes_in_flight += size
+
+    def _nothing_in_flight(self) -> None:
+        self.flight.clear()
+        self.bytes_in_flight = 0
 
     @property
     def _in_flight(self) -> int:
@@ -80,6 +103,8 @@ class Progress(msgspec.Struct):
         if index > self.match_index:
             self.most_in_flight += index - self.match_index
             self.match_index = index
+            while self.flight and self.flight[0][0] <= index:
+                self.bytes_in_flight -= self.flight.popleft()[1]
         if index >= self.next_index - 1:  # otherwise, while probing, this does not answer the probe
             self.next_index = index + 1
             self.probing = False
@@ -88,6 +113,7 @@ class Progress(msgspec.Struct):
         """A new stream begins at `next_index`, with a probe."""
         if not self.probing:
             self.most_in_flight = max(1, self._in_flight // 2)
+        self._nothing_in_flight()
         self.next_index = next_index
         self.stream += 1
         self.probing = True

@@ -32,6 +32,8 @@ class Timing(msgspec.Struct, frozen=True):
     max_waiting_bytes: int = 64 * 1024 * 1024
     """How many submissions and reads may wait at a leader, and how many bytes of commands: a leader that cannot commit
     refuses what is more at once, and does not grow."""
+    max_bytes_in_flight: int = 16_000_000
+    """How many bytes of commands may be on their way to one follower, give or take a message."""
 
     @property
     def lease_us(self) -> int:
@@ -56,7 +58,13 @@ class Timing(msgspec.Struct, frozen=True):
                 f"the heartbeat interval ({self.heartbeat_us} µs) must be positive and "
                 f"shorter than the least election timeout ({self.election_timeout_min_us} µs)"
             )
-        for limit in ("max_entries_per_message", "max_bytes_per_message", "max_entries_in_flight", "chunk_bytes"):
+        for limit in (
+            "max_entries_per_message",
+            "max_bytes_per_message",
+            "max_entries_in_flight",
+            "max_bytes_in_flight",
+            "chunk_bytes",
+        ):
             if getattr(self, limit) < 1:
                 raise ValueError(f"{limit} must be at least 1, or nothing is ever sent: got {getattr(self, limit)}")
         for limit in ("max_waiting", "max_waiting_bytes"):

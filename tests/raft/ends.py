@@ -29,10 +29,13 @@ class Ends:
         incarnation: int = 1,
         secret: Secret | None = None,
         tls: Tls | None = None,
+        holds: bool = False,
     ) -> None:
         self.arrived: asyncio.Queue[Arrived] = asyncio.Queue()
         hello = Hello(PROTOCOL_VERSION, cluster, node, incarnation)
-        self.transport = Transport(hello, peers, lambda *arrived: self.arrived.put_nowait(arrived), secret, tls)
+        self.transport = Transport(
+            hello, peers, lambda *arrived: self.arrived.put_nowait(arrived), secret, tls, holds=holds
+        )
 
     async def next(self) -> Arrived:
         return await asyncio.wait_for(self.arrived.get(), WAIT_S)

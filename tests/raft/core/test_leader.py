@@ -76,6 +76,30 @@ def test_entries_in_flight_are_limited_until_acknowledgements_arrive() -> None:
     assert [m.prev_log_index for m in to(server, "n2")] == [5]
 
 
+def test_bytes_in_flight_are_limited_until_acknowledgements_arrive() -> None:
+    timing = Timing(100_000, 200_000, 20_000, max_entries_per_message=1, max_bytes_in_flight=250)
+    server = leader(timing=timing)
+    server.receive("n2", AppendEntriesReply(1, True, 1))
+    server.take_outbox()
+    server.submit(*[bytes(100)] * 10)
+    assert [m.prev_log_index for m in to(server, "n2")] == [1, 2, 3], "more than the limit by less than a message"
+    server.receive("n2", AppendEntriesReply(1, True, 2))
+    assert [m.prev_log_index for m in to(server, "n2")] == [4]
+    server.receive("n2", AppendEntriesReply(1, True, 5))
+    assert [m.prev_log_index for m in to(server, "n2")] == [5, 6, 7]
+
+
+def test_an_entry_beyond_the_limit_of_bytes_in_flight_is_sent_by_itself() -> None:
+    timing = Timing(100_000, 200_000, 20_000, max_entries_per_message=1, max_bytes_in_flight=1)
+    server = leader(timing=timing)
+    server.receive("n2", AppendEntriesReply(1, True, 1))
+    server.take_outbox()
+    server.submit(bytes(100), bytes(100))
+    assert [m.prev_log_index for m in to(server, "n2")] == [1]
+    server.receive("n2", AppendEntriesReply(1, True, 2))
+    assert [m.prev_log_index for m in to(server, "n2")] == [2]
+
+
 def test_after_a_heartbeat_lost_entries_are_sent_again() -> None:
     server = leader()
     server.receive("n2", AppendEntriesReply(1, True, 1))

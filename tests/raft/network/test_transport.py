@@ -18,7 +18,7 @@ from raft_chaos.raft.network.codec import (
     encode_frame,
     framed,
 )
-from raft_chaos.raft.state.messages import RequestVote
+from raft_chaos.raft.state.messages import AppendEntries, Entry, RequestVote
 
 
 def test_messages_arrive_in_order_with_sender_incarnation_and_number() -> None:
@@ -44,6 +44,67 @@ def test_a_link_that_is_down_drops_messages() -> None:
         n1 = await listening("n1", "n2")
         assert n1.transport.number([("n2", RequestVote(1, 0, 0))]) == []
         await n1.transport.close()
+
+    run(main)
+
+
+def test_a_link_that_holds_delivers_the_latest_message_when_it_comes_up() -> None:
+    async def main() -> None:
+        n1 = await listening("n1", "n2")
+        n2 = Ends("n2", {"n1": (HOST, n1.transport.port)}, holds=True)
+        sent = n2.transport.number([("n1", RequestVote(term, 0, 0)) for term in (1, 2, 3)])
+        n2.transport.send(sent)
+        n2.transport.connect()
+        assert await n1.next() == ("n2", 1, 3, RequestVote(3, 0, 0))
+        later = n2.transport.number([("n1", RequestVote(4, 0, 0))])
+        n2.transport.send(later)
+        assert await n1.next() == ("n2", 1, 4, RequestVote(4, 0, 0))
+        assert n1.arrived.empty(), "what it held is delivered once"
+        await n2.transport.close()
+        await n1.transport.close()
+
+    run(main)
+
+
+def test_a_link_does_not_deliver_what_it_held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        n1 = await listening("n1", "n2")
+        n2 = Ends("n2", {"n1": (HOST, n1.transport.port)}, holds=True)
+        n2.transport.send(n2.transport.number([("n1", RequestVote(1, 0, 0))]))
+        n2.transport.connect()
+        await asyncio.wait_for(n2.transport.connected(), WAIT_S)
+        n2.transport.send(n2.transport.number([("n1", RequestVote(2, 0, 0))]))
+        assert await n1.next() == ("n2", 1, 2, RequestVote(2, 0, 0))
+        await n2.transport.close()
+        await n1.transport.close()
+
+    monkeypatch.setattr("raft_chaos.raft.network.outgoing.HELD_S", -1.0)
+    run(main)
+
+
+def test_a_peer_that_reads_nothing_costs_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its messages are lost once so many bytes wait for it, as on any network; none of another peer is."""
+    limit, message = 300_000, AppendEntries(1, 0, 0, 0, [Entry(1, bytes(100_000))])
+    monkeypatch.setattr("raft_chaos.raft.network.outgoing.MAX_UNSENT_BYTES", limit)
+
+    async def main() -> None:
+        silent = socket.create_server((HOST, 0))  # the system accepts, and nobody reads
+        n3 = await listening("n3", "n1")
+        n1 = Ends("n1", {"n2": (HOST, silent.getsockname()[1]), "n3": (HOST, n3.transport.port)})
+        n1.transport.connect()
+        await asyncio.wait_for(n1.transport.connected(), WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            while sent := n1.transport.number([("n2", message)]):
+                n1.transport.send(sent)
+                await asyncio.sleep(0)  # the system's own buffers take some of them
+        waiting = n1.transport._links["n2"]._connection.get_write_buffer_size()
+        assert limit <= waiting < limit + 2 * 100_000
+        n1.transport.send(n1.transport.number([("n2", message), ("n3", RequestVote(2, 0, 0))]))
+        assert n1.transport._links["n2"]._connection.get_write_buffer_size() == waiting
+        assert (await n3.next())[3] == RequestVote(2, 0, 0)
+        await n1.transport.close()
+        await n3.transport.close()
+        silent.close()
 
     run(main)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raft_chaos.raft.state.messages import Entry, Snapshot
 from raft_chaos.raft.state.progress import Progress
 
 
@@ -38,3 +39,21 @@ def test_one_message_may_always_be_in_flight() -> None:
     progress.move_back(12)
     progress.probing = False
     assert not progress.is_paused(max_entries_in_flight=100)
+
+
+def test_bytes_are_in_flight_until_their_message_is_acknowledged_or_the_stream_ends() -> None:
+    progress = Progress(next_index=5, match_index=4, probing=False)
+    progress.sends([Entry(1, b"12"), Entry(1, b"345")])
+    progress.sends([Entry(1, b"6789")])
+    assert (progress.next_index, progress.bytes_in_flight) == (8, 9)
+    assert progress.is_paused(100, max_bytes_in_flight=9) and not progress.is_paused(100, max_bytes_in_flight=10)
+    progress.matches_up_to(5)  # a part of a message
+    assert progress.bytes_in_flight == 9
+    progress.matches_up_to(6)
+    assert progress.bytes_in_flight == 4
+    progress.move_back(7)
+    assert progress.bytes_in_flight == 0
+    progress.probing = False
+    progress.sends([Entry(1, b"6789")])
+    progress.begin_transfer(Snapshot(9, 1, "", b""))
+    assert progress.bytes_in_flight == 0
