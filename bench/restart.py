@@ -26,7 +26,8 @@ from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import OsDisk
-from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
+from raft_chaos.raft.storage.identity import Identity
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 NODE, CLUSTER = "n1", "bench"
 CLIENTS = 64

@@ -44,7 +44,7 @@ from raft_chaos.raft.state.configuration import decode_change
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage import journal
 from raft_chaos.raft.storage.journal import JournalError, Turn, digest_of, read_journal
-from raft_chaos.raft.storage.wal import FILE, base_of
+from raft_chaos.raft.storage.log_file import FILE, base_of
 
 _NOT_NOTED = (*LIFECYCLE_EVENTS, NodeSampled)
 """Events of the harness that are not noted: they follow from the steps, or say nothing about Raft."""

@@ -32,7 +32,7 @@ from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.wal import FILE
+from raft_chaos.raft.storage.log_file import FILE
 
 
 @dataclass

@@ -14,7 +14,7 @@ from raft_chaos.chaos.execution.steps import Deliver, NodeStep
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import NodeExited
 from raft_chaos.raft.state.messages import FileRecord, Record
-from raft_chaos.raft.storage.wal import FILE, decode_records
+from raft_chaos.raft.storage.log_file import FILE, decode_records
 
 
 class StepResult(msgspec.Struct):

@@ -21,7 +21,10 @@ from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries, Message, Recovered
 from raft_chaos.raft.storage.disk import Disk, OsDisk
 from raft_chaos.raft.storage.fault_disk import FaultDisk
-from raft_chaos.raft.storage.wal import FILE, Identity, WriteAheadLog, decode_records, fold
+from raft_chaos.raft.storage.identity import Identity
+from raft_chaos.raft.storage.log_file import FILE, decode_records
+from raft_chaos.raft.storage.recovery import fold
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,15 @@ Imply Fault Tolerance" (FAST 2017); Alagappan et al., "Protocol-Aware Recovery" 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import msgspec
+from zlib import crc32
 
 from raft_chaos.chaos.mutants.mutant import Mutant
-from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.messages import Committed, FileRecord, Record, Recovered
-from raft_chaos.raft.storage.wal import (
-    FILE,
-    IDENTITY,
-    MAGIC,
-    DiskFailedError,
-    Identity,
-    WriteAheadLog,
-    decode_records,
-    intact_records,
-)
+from raft_chaos.raft.state.messages import Committed, Record, Recovered
+from raft_chaos.raft.storage.framing import Records
+from raft_chaos.raft.storage.identity import IDENTITY, Identity
+from raft_chaos.raft.storage.log_file import FILE, Batch
+from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
 
 
 class SyncErrorIgnored(WriteAheadLog):
@@ -51,27 +43,20 @@ class AppendErrorIgnored(WriteAheadLog):
 
 
 class DamageTakenForTornTail(WriteAheadLog):
-    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[FileRecord]], int]:
-        ends = [end for _, end in intact_records(data)]
-        return decode_records(data[: ends[-1] if ends else len(MAGIC)], name)
+    def _check_end(self, *_: object, **__: object) -> None:
+        pass
 
 
 class MarkIgnored(WriteAheadLog):
-    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[FileRecord]], int]:
-        return decode_records(data, name)
+    def _check_end(
+        self, records: Records[Batch], first: Batch | None, name: str, *, has_base: bool, synced: int
+    ) -> None:
+        super()._check_end(records, first, name, has_base=has_base, synced=0)
 
 
 class ChecksumNotChecked(WriteAheadLog):
-    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[FileRecord]], int]:
-        batches, end = list[list[FileRecord]](), len(MAGIC)
-        while end + 8 < len(data):
-            length = int.from_bytes(data[end : end + 4], "big")
-            try:
-                batches.append(msgspec.msgpack.decode(data[end + 8 : end + 8 + length], type=list[FileRecord]))
-            except MALFORMED:
-                return decode_records(data, name, synced)
-            end += 8 + length
-        return batches, end
+    def _open(self, body: bytes, checksum: int) -> Batch | None:
+        return super()._open(body, crc32(body))
 
 
 class EmptyAfterLostLog(WriteAheadLog):

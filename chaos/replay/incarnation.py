@@ -28,8 +28,9 @@ from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import FileRecord
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.framing import DamagedRecordError, unframe
+from raft_chaos.raft.storage.identity import IDENTITY, Identity
 from raft_chaos.raft.storage.journal import ClockChanged, JournalError, Start, Turn, digest_of, read_journal
-from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, MAGIC_WITH_BASE, Identity, base_of
+from raft_chaos.raft.storage.log_file import FILE, MAGIC, MAGIC_WITH_BASE, base_of
 
 _decode_records = msgspec.msgpack.Decoder(list[FileRecord]).decode
 

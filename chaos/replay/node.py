@@ -16,7 +16,7 @@ from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.journal import MAGIC, JournalError, Start, read_journal
-from raft_chaos.raft.storage.wal import FILE, base_of
+from raft_chaos.raft.storage.log_file import FILE, base_of
 
 
 def replay_run(run: RunDir, parts: Parts, nodes: Sequence[str] | None = None) -> RunReplay:

@@ -19,7 +19,8 @@ from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.raft.server.node import Node, NodeConfig, exit_code_at_start, exit_code_of, run_event_loop
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.fault_disk import FaultDisk
-from raft_chaos.raft.storage.wal import CorruptLogError, DiskFailedError
+from raft_chaos.raft.storage.log_file import CorruptLogError
+from raft_chaos.raft.storage.wal import DiskFailedError
 
 
 class Ready(msgspec.Struct, frozen=True):

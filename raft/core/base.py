@@ -22,6 +22,9 @@ from raft_chaos.raft.state.reads import SentRounds, WaitingReads
 from raft_chaos.raft.state.reporter import Reporter
 from raft_chaos.raft.state.timing import Timing
 
+RECOVERED_AT_ONCE = 1_000
+"""After so many entries from the disk those may leave the memory that are too many for it."""
+
 
 class Random(Protocol):
     """The only method of a `random.Random` that the core needs."""
@@ -30,12 +33,7 @@ class Random(Protocol):
 
 
 class Base:
-    """One node's state, and the ways to change its log, to send and to report. Names are the paper's.
-
-    `reports_entries` is False for a node whose events nobody takes: most of them are of entries.
-    """
-
-    reports_entries = True
+    """One node's state, and the ways to change its log, to send and to report. Names are the paper's."""
 
     def __init__(
         self,
@@ -48,8 +46,11 @@ class Base:
         recovered: Recovered,
         now_us: int,
         source: EntrySource | None = None,
+        reports_entries: bool = True,
     ) -> None:
-        """`source` is where old entries can be read back; without one all of them stay in memory."""
+        """`source` is where old entries can be read back; without one all of them stay in memory. `reports_entries` is
+        False for a node whose events nobody takes: most of them are of entries."""
+        self.reports_entries = reports_entries
         self.node = node
         self.others = tuple(peers)
         """All other nodes that are or can be members."""
@@ -116,7 +117,8 @@ class Base:
     def _append(self, entry: Entry) -> int:
         lsn = self._pending.record(Append(self.log.last_index + 1, entry))
         index = self.log.append(entry, lsn)
-        self._report_appended(index, lsn)
+        if self.reports_entries:
+            self._report(self._reporter.entry_appended(self.now_us, index, self.log), lsn)
         if is_configuration(entry.command):
             self._configurations.append(index, decode_configuration(entry.command))
             self._use_configuration()
@@ -181,12 +183,15 @@ class Base:
             # It is of committed entries. The state machine is empty yet: the first Ready gives it the snapshot.
             self.commit_index = self._apply_limit = snapshot.index
             self._configurations.replace(snapshot.configuration_index, snapshot.configuration)
-        # Report at once: the state from disk is durable. Only then may entries leave the memory again.
+        # Report at once: the state from disk is durable. An entry may leave the memory again once it is reported.
         log, appended = self.log, self._reporter.entry_appended
         entries = list[Event]()
         for entry in recovered.entries:
             index = log.append(entry, 0)
-            entries.append(appended(self.now_us, index, log))
+            if self.reports_entries:
+                entries.append(appended(self.now_us, index, log))
+            if index % RECOVERED_AT_ONCE == 0:
+                log.mark_durable(0)
             if is_configuration(entry.command):
                 self._configurations.append(index, decode_configuration(entry.command))
         log.mark_durable(0)
@@ -204,10 +209,6 @@ class Base:
     def _report_role(self) -> None:
         event = self._reporter.role_changed(self.now_us, self.role, self.current_term, self.leader)
         self._report(event, self._hard_state_lsn)
-
-    def _report_appended(self, index: int, lsn: int) -> None:
-        if self.reports_entries:
-            self._report(self._reporter.entry_appended(self.now_us, index, self.log), lsn)
 
     def _report(self, event: Event, after_lsn: int) -> None:
         """Events claim that something is durable, so they wait like messages."""

@@ -45,9 +45,11 @@ def make_replica(
     recovered: Recovered,
     now_us: int,
     source: EntrySource | None = None,
+    reports: bool = True,
 ) -> Replica:
     """One incarnation's replica, the same in every world; `seed` feeds its election timer. It reads old entries back
-    from `source`, the log that it was recovered from; without one it keeps all of them in memory."""
+    from `source`, the log that it was recovered from; without one it keeps all of them in memory. `reports` is False
+    for one whose events nobody takes."""
     core = parts.core(
         node=node,
         peers=peers,
@@ -57,5 +59,8 @@ def make_replica(
         recovered=recovered,
         now_us=now_us,
         source=source,
+        reports_entries=reports,
     )
-    return parts.replica(core, parts.machine(timing.features.max_sessions or MAX_SESSIONS))
+    replica = parts.replica(core, parts.machine(timing.features.max_sessions or MAX_SESSIONS))
+    replica.reports = reports
+    return replica

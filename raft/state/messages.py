@@ -6,6 +6,7 @@ checked when bytes are decoded, and not when an object is made: only bytes come 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -233,6 +234,6 @@ class Recovered(msgspec.Struct, frozen=True):
     to `commit_index` are committed, if it is not 0; it never lies beyond the last."""
 
     hard_state: HardState = HardState(0, None)
-    entries: list[Entry] = []
+    entries: Sequence[Entry] = []
     snapshot: Snapshot | None = None
     commit_index: int = 0

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from raft_chaos.invariants.regular_file import read_regular
+from raft_chaos.invariants.regular_file import open_regular, read_regular
 
 
 class Disk(Protocol):
@@ -20,9 +20,12 @@ class Disk(Protocol):
     FileNotFoundError for one. Any failure is an OSError."""
 
     def list(self) -> list[str]: ...
-    def read(self, name: str) -> bytes: ...
+    def read(self, name: str, offset: int = 0, size: int | None = None) -> bytes:
+        """The file, or a part of it; less than `size` bytes if it ends before. For a node that starts."""
+        ...
+
     def read_at(self, name: str, offset: int, size: int) -> bytes:
-        """A part of the file; less than `size` bytes if it ends before."""
+        """The same part, for a node that runs, whose other thread may append to the file meanwhile."""
         ...
 
     def append(self, name: str, data: bytes) -> None: ...
@@ -70,12 +73,12 @@ class OsDisk:
     def list(self) -> list[str]:
         return sorted(os.listdir(self.folder))
 
-    def read(self, name: str) -> bytes:
-        return read_regular(self.folder / name)
+    def read(self, name: str, offset: int = 0, size: int | None = None) -> bytes:
+        return read_regular(self.folder / name) if size is None else self.read_at(name, offset, size)
 
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         if name not in self._read:
-            self._read[name] = os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._read[name] = open_regular(self.folder / name)
         parts: list[bytes] = []
         while size > 0 and (part := os.pread(self._read[name], size, offset)):
             parts.append(part)
@@ -142,11 +145,11 @@ class MemoryDisk:
     def list(self) -> list[str]:
         return sorted(self.files)
 
-    def read(self, name: str) -> bytes:
-        return bytes(self._file(name))
+    def read(self, name: str, offset: int = 0, size: int | None = None) -> bytes:
+        return bytes(self._file(name)[offset : None if size is None else offset + size])
 
     def read_at(self, name: str, offset: int, size: int) -> bytes:
-        return bytes(self._file(name)[offset : offset + size])
+        return self.read(name, offset, size)
 
     def append(self, name: str, data: bytes) -> None:
         self.files.setdefault(name, bytearray()).extend(data)

@@ -15,7 +15,7 @@ import msgspec
 from raft_chaos.raft.storage.disk import Disk
 
 DiskOperation: TypeAlias = Literal["append", "sync", "rename", "read", "read_back"]
-"""`read` is of a whole file, while a node starts; `read_back` is of an entry that the node has not in memory."""
+"""`read` is of a file, while a node starts; `read_back` is of an entry that the node has not in memory."""
 DiskErrorName: TypeAlias = Literal["EIO", "ENOSPC"]
 
 BLOCK = 64
@@ -55,19 +55,27 @@ class FaultDisk:
     def list(self) -> list[str]:
         return sorted({*self.disk.list(), *self._unsynced, *self._overwritten})
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, offset: int = 0, size: int | None = None) -> bytes:
         self._fail_if_due("read", name)
+        return self._whole(name) if size is None else self._part(name, offset, size)
+
+    def _whole(self, name: str) -> bytes:
         pending, over = self._unsynced.get(name, []), self._overwritten.get(name, b"")
         below = b"" if (pending or over) and name not in self.disk.list() else self.disk.read(name)
         return over + below[len(over) :] + b"".join(pending)
 
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         self._fail_if_due("read_back", name)
+        return self._part(name, offset, size)
+
+    def _part(self, name: str, offset: int, size: int) -> bytes:
         if name in self._overwritten or name not in self.disk.list():
-            return self.read(name)[offset : offset + size]
+            return self._whole(name)[offset : offset + size]
         # Of what is durable nothing is in this process. A sync may move bytes to the disk meanwhile, in its thread.
         data = self.disk.read_at(name, offset, size)
-        return data if len(data) == size else self.read(name)[offset : offset + size]
+        if len(data) == size or name not in self._unsynced:
+            return data
+        return self._whole(name)[offset : offset + size]
 
     def append(self, name: str, data: bytes) -> None:
         pending = self._unsynced.setdefault(name, [])

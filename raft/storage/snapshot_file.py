@@ -12,7 +12,7 @@ import msgspec
 
 from raft_chaos.raft.state.messages import Snapshot
 from raft_chaos.raft.storage.disk import Disk
-from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
+from raft_chaos.raft.storage.framing import DamagedRecordError, header_of, unframe
 
 SNAPSHOT = "raft.snapshot"
 STAGED = "raft.snapshot.new"
@@ -33,7 +33,9 @@ def write_staged(disk: Disk, snapshot: Snapshot) -> None:
     """Writes the file under the name that it has until it is synced. Raises OSError."""
     if STAGED in disk.list():
         disk.remove(STAGED)
-    disk.append(STAGED, SNAPSHOT_MAGIC + frame(_encode(snapshot)))
+    body = _encode(snapshot)
+    disk.append(STAGED, SNAPSHOT_MAGIC + header_of(body))
+    disk.append(STAGED, body)  # by itself: a large one is not copied
 
 
 def read_snapshot(disk: Disk) -> Snapshot:

@@ -12,7 +12,8 @@ from bench import restart, sim
 from bench.cli import table
 from bench.measures import QUICK
 from raft_chaos.raft.storage.disk import OsDisk
-from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
+from raft_chaos.raft.storage.identity import Identity
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 ROOT = Path(__file__).parents[2]
 

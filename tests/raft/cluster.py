@@ -27,7 +27,7 @@ from raft_chaos.raft.replica.replica import Output, Replica, Reply
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Record, Recovered
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.wal import fold
+from raft_chaos.raft.storage.recovery import fold
 
 SomeEvent = TypeVar("SomeEvent", bound=Event)
 

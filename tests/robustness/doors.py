@@ -72,8 +72,10 @@ from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage import journal
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.framing import frame, unframe
+from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.journal import JournalError, read_journal
-from raft_chaos.raft.storage.wal import FILE, CorruptLogError, Identity, WriteAheadLog
+from raft_chaos.raft.storage.log_file import FILE, CorruptLogError
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 PUT = encode_command(Command("put", "x", "1", None, "c0", 1))
 

@@ -40,7 +40,8 @@ from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import FEATURES, Features
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import FolderInUseError
-from raft_chaos.raft.storage.wal import CorruptLogError, DiskFailedError
+from raft_chaos.raft.storage.log_file import CorruptLogError
+from raft_chaos.raft.storage.wal import DiskFailedError
 
 HEARTBEATS_PER_TIMEOUT = 10
 """A plain cluster has no hurry to find out that its leader is gone, and its timeouts are long."""

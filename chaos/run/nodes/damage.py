@@ -14,7 +14,9 @@ from typing import TypeAlias
 from raft_chaos.chaos.faults.damage import Damage, How
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.storage.disk import Disk, OsDisk
-from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, SYNCED, base_of, intact_records, mark_in
+from raft_chaos.raft.storage.identity import IDENTITY
+from raft_chaos.raft.storage.log_file import FILE, MAGIC, base_of, intact_records
+from raft_chaos.raft.storage.sync_mark import SYNCED, mark_in
 
 Span: TypeAlias = tuple[int, int]
 """(begin, end) of some bytes of a file."""

@@ -42,9 +42,10 @@ from raft_chaos.raft.state.messages import Message, Recovered
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk
 from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.journal import Start
+from raft_chaos.raft.storage.log_file import FILE
 from raft_chaos.raft.storage.snapshot_file import STAGED
-from raft_chaos.raft.storage.wal import FILE, Identity
 
 _APPLYING = (EntryApplied, SnapshotRestored)
 

@@ -35,7 +35,8 @@ from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.state.messages import Append, Entry, HardState
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
+from raft_chaos.raft.storage.identity import Identity
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 MAX_STEPS = 10_000
 """More steps than any transcript needs. Nodes that do not settle without a timer are broken."""

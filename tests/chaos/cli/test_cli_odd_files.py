@@ -17,8 +17,11 @@ from builders.schedules import short
 from raft_chaos.chaos.campaign.file import CampaignError, CampaignFile, describe_campaign
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.storage.disk import OsDisk
+from raft_chaos.raft.storage.identity import IDENTITY, Identity
 from raft_chaos.raft.storage.journal import JournalError, read_journal
-from raft_chaos.raft.storage.wal import FILE, IDENTITY, SYNCED, Identity, WriteAheadLog
+from raft_chaos.raft.storage.log_file import FILE
+from raft_chaos.raft.storage.sync_mark import SYNCED
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 SAID = "expected a regular file, got a pipe or a device"
 

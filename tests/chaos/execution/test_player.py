@@ -57,7 +57,7 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.wal import FILE
+from raft_chaos.raft.storage.log_file import FILE
 
 SEEDS = (8, 20, 22)
 COMMITTED = execution((*ELECTION, *WRITE))

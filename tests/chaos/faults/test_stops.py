@@ -27,7 +27,7 @@ from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.server.node import EXIT_DISK
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.wal import FILE
+from raft_chaos.raft.storage.log_file import FILE
 
 TIMING = Timing(150_000, 300_000, 50_000)
 SEVERAL = short(

@@ -14,7 +14,10 @@ from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.messages import Append, AppendEntries, Committed, Entry, HardState, Record
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.fault_disk import FaultDisk
-from raft_chaos.raft.storage.wal import FILE, CorruptLogError, Identity, WriteAheadLog, fold
+from raft_chaos.raft.storage.identity import Identity
+from raft_chaos.raft.storage.log_file import FILE, CorruptLogError
+from raft_chaos.raft.storage.recovery import fold
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 PERSIST = replace(TIMING, features=Features(persist_commit=True))
 US = Identity("c", "n1")

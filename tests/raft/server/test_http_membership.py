@@ -16,7 +16,7 @@ from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.wal import CorruptLogError
+from raft_chaos.raft.storage.log_file import CorruptLogError
 
 FEATURES = Features(check_quorum=True, membership="joint")
 QUICK = replace(TIMING, features=FEATURES)

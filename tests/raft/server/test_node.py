@@ -25,7 +25,7 @@ from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.fault_disk import FaultDisk
-from raft_chaos.raft.storage.wal import CorruptLogError
+from raft_chaos.raft.storage.log_file import CorruptLogError
 
 QUICK = Timing(20_000, 40_000, 5_000)
 

@@ -12,19 +12,11 @@ from hypothesis import strategies as st
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, Truncate
 from raft_chaos.raft.storage.disk import FolderInUseError, MemoryDisk, OsDisk
 from raft_chaos.raft.storage.fault_disk import FaultDisk
-from raft_chaos.raft.storage.wal import (
-    FILE,
-    IDENTITY,
-    MAGIC,
-    MARK_SYNCED_EVERY,
-    SYNCED,
-    CorruptLogError,
-    Identity,
-    WriteAheadLog,
-    decode_records,
-    encode_record,
-    fold,
-)
+from raft_chaos.raft.storage.identity import IDENTITY, Identity
+from raft_chaos.raft.storage.log_file import FILE, MAGIC, CorruptLogError, decode_records, encode_record
+from raft_chaos.raft.storage.recovery import fold
+from raft_chaos.raft.storage.sync_mark import MARK_SYNCED_EVERY, SYNCED
+from raft_chaos.raft.storage.wal import WriteAheadLog
 from records import RECORDS, written_batches
 
 US = Identity("c", "n1")

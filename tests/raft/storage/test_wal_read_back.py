@@ -10,7 +10,9 @@ import pytest
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, SaveSnapshot, Snapshot, Truncate
 from raft_chaos.raft.storage.disk import Disk, MemoryDisk, OsDisk
 from raft_chaos.raft.storage.fault_disk import Failing, FaultDisk
-from raft_chaos.raft.storage.wal import FILE, DiskFailedError, Identity, WriteAheadLog, intact_records
+from raft_chaos.raft.storage.identity import Identity
+from raft_chaos.raft.storage.log_file import FILE, intact_records
+from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
 
 US = Identity("c", "n1")
 ALL = 1 << 30

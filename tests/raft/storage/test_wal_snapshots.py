@@ -16,6 +16,16 @@ from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Rec
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.fault_disk import DiskOperation, Failing, FaultDisk
 from raft_chaos.raft.storage.framing import frame
+from raft_chaos.raft.storage.identity import Identity
+from raft_chaos.raft.storage.log_file import (
+    FILE,
+    MAGIC,
+    MAGIC_WITH_BASE,
+    CorruptLogError,
+    base_of,
+    decode_records,
+    encode_record,
+)
 from raft_chaos.raft.storage.snapshot_file import (
     SNAPSHOT,
     SNAPSHOT_MAGIC,
@@ -23,20 +33,8 @@ from raft_chaos.raft.storage.snapshot_file import (
     read_snapshot,
     write_staged,
 )
-from raft_chaos.raft.storage.wal import (
-    FILE,
-    MAGIC,
-    MAGIC_WITH_BASE,
-    NEW_FILE,
-    SYNCED,
-    CorruptLogError,
-    DiskFailedError,
-    Identity,
-    WriteAheadLog,
-    base_of,
-    decode_records,
-    encode_record,
-)
+from raft_chaos.raft.storage.sync_mark import SYNCED
+from raft_chaos.raft.storage.wal import NEW_FILE, DiskFailedError, WriteAheadLog
 
 US = Identity("c", "n1")
 ENTRIES = [Entry(1, b"%d" % index) for index in range(1, 7)]

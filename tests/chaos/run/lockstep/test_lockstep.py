@@ -24,7 +24,7 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.storage.wal import FILE
+from raft_chaos.raft.storage.log_file import FILE
 
 pytestmark = pytest.mark.live
 

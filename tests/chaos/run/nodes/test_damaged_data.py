@@ -11,7 +11,9 @@ from raft_chaos.chaos.run.nodes.damage import damage
 from raft_chaos.raft.state.messages import Append, Entry, HardState
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.fault_disk import FaultDisk
-from raft_chaos.raft.storage.wal import CorruptLogError, Identity, WriteAheadLog
+from raft_chaos.raft.storage.identity import Identity
+from raft_chaos.raft.storage.log_file import CorruptLogError
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 OWNER = Identity("c", "n1")
 LEAST: dict[How, tuple[int, int | None]] = {

@@ -12,7 +12,7 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.wal import FILE
+from raft_chaos.raft.storage.log_file import FILE
 
 MOST_STEPS = 12
 

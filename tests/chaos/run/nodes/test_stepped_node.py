@@ -32,8 +32,8 @@ from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.log_file import FILE, decode_records, encode_record
 from raft_chaos.raft.storage.snapshot_file import SNAPSHOT
-from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
 
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
 PUT = encode_command(Command("put", "key", "value"))

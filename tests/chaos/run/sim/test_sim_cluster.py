@@ -24,10 +24,11 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Command, Result, encode_command
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries
-from raft_chaos.raft.storage.wal import FILE, MAGIC
+from raft_chaos.raft.storage.log_file import FILE, MAGIC
 
 SLOW_SYNC = SimModel(sync_min_us=5_000, sync_max_us=5_000)
 FIXED = SimModel(latency_min_us=500, latency_max_us=500, sync_min_us=1_000, sync_max_us=1_000)

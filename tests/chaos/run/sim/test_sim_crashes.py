@@ -12,10 +12,11 @@ from builders.virtual_cluster import Nodes
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import NOWHERE, Machine, Place, Result
+from raft_chaos.raft.replica.machine import Machine
+from raft_chaos.raft.replica.result import NOWHERE, Place, Result
 from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.storage.wal import FILE
+from raft_chaos.raft.storage.log_file import FILE
 
 # ---- crashes and failpoints --------------------------------------------------------------------------------------
 
