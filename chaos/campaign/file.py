@@ -75,20 +75,25 @@ _encode = msgspec.json.Encoder().encode
 
 def describe_campaign(settings: Settings, seeds: Sequence[int], *, compared: bool = False) -> CampaignHeader:
     """The header of this campaign, with its key."""
-    # The options repeat the settings, as words for the command that repeats a run.
-    decides = msgspec.to_builtins(msgspec.structs.replace(settings, options=[]))
+    words = msgspec.to_builtins(settings)
     ranges, source, python = seed_ranges(seeds), source_digest(), platform.python_version()
-    key = hashlib.sha256(_encode([SCHEMA, decides, ranges, source, python, compared])).hexdigest()[:12]
     return CampaignHeader(
-        key=key,
+        key=campaign_key(words, ranges, source, python, compared=compared),
         world=settings.world,
         seeds=ranges,
         source=source,
         commit=commit(),
         python=python,
-        settings=msgspec.to_builtins(settings),
+        settings=words,
         compared=compared,
     )
+
+
+def campaign_key(settings: dict[str, Any], seeds: str, source: str, python: str, *, compared: bool) -> str:
+    """The key of a campaign, of the fields of its header."""
+    # The options repeat the settings, as words for the command that repeats a run.
+    decides = settings | {"options": []}
+    return hashlib.sha256(_encode([SCHEMA, decides, seeds, source, python, compared])).hexdigest()[:12]
 
 
 def seed_ranges(seeds: Sequence[int]) -> str:
@@ -100,6 +105,15 @@ def seed_ranges(seeds: Sequence[int]) -> str:
         else:
             ranges.append([seed, seed])
     return ",".join(f"{first}..{last}" if first < last else str(first) for first, last in ranges)
+
+
+def seeds_of(header: CampaignHeader) -> list[tuple[int, int]]:
+    """The first and the last of each range of its seeds, "1..200,300"; none if they cannot be read."""
+    try:
+        ends = [[int(end) for end in part.split("..")] for part in header.seeds.split(",")]
+    except ValueError:
+        return []
+    return [(end[0], end[-1]) for end in ends]
 
 
 @cache

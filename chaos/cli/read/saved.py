@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from raft_chaos.chaos.campaign.file import CampaignHeader, read_campaign
+from raft_chaos.chaos.campaign.file import CampaignHeader, SeedFailed, read_campaign, seeds_of
+from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.seeds import SeedTotals
 from raft_chaos.reports.run.model import build
@@ -34,12 +35,19 @@ def render_saved(paths: Sequence[Path], shape: Format, width: int) -> str:
 
 def _campaign(file: Path, shape: Format, width: int) -> str:
     header, results, failed = read_campaign(file)
+    return render_seeds(summed(header, file, results, failed), results, file.parent, shape, width)
+
+
+def summed(
+    header: CampaignHeader, file: Path, results: Sequence[SeedResult], failed: Sequence[SeedFailed]
+) -> SeedTotals:
+    """The sums of a campaign with these results, and failures of the harness."""
     totals = totals_of(header, file, len(results) + len(failed))
     for result in results:
         totals.observe(result)
     for one in failed:
         totals.observe_failure(one.seed, one.error, one.repro)
-    return render_seeds(totals, results, file.parent, shape, width)
+    return totals
 
 
 def totals_of(header: CampaignHeader, file: Path, least: int) -> SeedTotals:
@@ -50,12 +58,3 @@ def totals_of(header: CampaignHeader, file: Path, least: int) -> SeedTotals:
     totals = SeedTotals(world=header.world, target=target, seeds=header.seeds, total=max(least, number))
     totals.file = str(file)
     return totals
-
-
-def seeds_of(header: CampaignHeader) -> list[tuple[int, int]]:
-    """The first and the last of each range of its seeds, "1..200,300"; none if they cannot be read."""
-    try:
-        ends = [[int(end) for end in part.split("..")] for part in header.seeds.split(",")]
-    except ValueError:
-        return []
-    return [(end[0], end[-1]) for end in ends]

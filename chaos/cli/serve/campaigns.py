@@ -6,9 +6,9 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader, SeedFailed, decode_line
+from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader, SeedFailed, decode_line, seeds_of
 from raft_chaos.chaos.campaign.seed import SeedResult
-from raft_chaos.chaos.cli.read.saved import seeds_of, totals_of
+from raft_chaos.chaos.cli.read.saved import totals_of
 from raft_chaos.chaos.cli.serve.growing import Growing
 from raft_chaos.reports.campaign.seeds import SeedTotals
 from raft_chaos.reports.html.campaign import MOST_CELLS, Cell, seed_cell, served_seeds_page

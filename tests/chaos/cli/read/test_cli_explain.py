@@ -78,7 +78,7 @@ def test_json_prints_one_document(in_lines: InLines, tmp_path: Path) -> None:
 
 
 def test_other_violated_invariants_are_named_and_can_be_chosen(in_lines: InLines, tmp_path: Path) -> None:
-    recorded_run(stormy(1), tmp_path, "term_not_persisted")
+    recorded_run(stormy(2), tmp_path, "term_not_persisted")
     _, told, said = in_lines("explain", "run")
     others = [line for line in told if line.startswith("Also violated: ")]
     assert others and said == ""
