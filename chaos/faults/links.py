@@ -167,6 +167,11 @@ class Resets(Protocol):
         ...
 
 
+def no_members(outsiders: Sequence[str]) -> str:
+    """The excuse of a fault on the network of these nodes alone: a cluster sends nothing to who is no member (§6)."""
+    return f"no members of the cluster: {' '.join(outsiders)}"
+
+
 class OnLinks(Action, frozen=True):
     """A fault on the links of a grudge."""
 

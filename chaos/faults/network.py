@@ -21,7 +21,7 @@ from raft_chaos.chaos.faults.domain import (
     some_of,
     tenths,
 )
-from raft_chaos.chaos.faults.links import LINKS, Degraded, Links, LinkState, Resets, Throttles
+from raft_chaos.chaos.faults.links import LINKS, Degraded, Links, LinkState, Resets, Throttles, no_members
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.strike import Effect, Strike
 
@@ -148,7 +148,7 @@ class Network(OnNodes, frozen=True, tag="network"):
         world, nodes = at.can(Links), self.hit(at)
         links = [link for link in world.links if link[0] in nodes or link[1] in nodes]
         at.begin(nodes)
-        before = world.link_counters()
+        before, outsiders = world.link_counters(), at.outsiders
         world.set_links(at.lay(LINKS, dict.fromkeys(links, LinkState(degraded=(self.degraded,)))))
         at.injected(self._text(nodes, world.traffic.suffers))
         await at.hold(at.duration_us)
@@ -157,7 +157,9 @@ class Network(OnNodes, frozen=True, tag="network"):
         hit = {link: before[link] for link in links}
         suffered = {field: sums(hit, after, field) for field in world.traffic.suffers}
         effect = ", ".join(f"{count} {field}" for field, count in suffered.items())
-        at.healed(Effect(any(suffered.values()), f"{world.traffic.unit}: {effect}"))
+        apart = all(node in outsiders and node in at.outsiders for node in nodes)
+        excuse = no_members(nodes) if apart else ""
+        at.healed(Effect(any(suffered.values()), f"{world.traffic.unit}: {effect}", excuse))
 
     def _text(self, nodes: Sequence[str], suffers: Sequence[str]) -> str:
         on_top = f" and {self.delay_mean_us / MS:g} ms more on average" if self.delay_mean_us else ""
@@ -305,6 +307,8 @@ class Reset(OnNodes, frozen=True, tag="reset"):
         at.begin(nodes)
         at.injected(f"reset the connections of {' '.join(nodes)}")
         excuse = "nothing was sent" if not broken.any and world.arrivals() == arrivals else ""
+        if all(node in at.outsiders for node in nodes):
+            excuse = no_members(nodes)
         at.healed(Effect(broken.any, broken.what, excuse))
 
     @classmethod

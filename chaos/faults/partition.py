@@ -18,7 +18,7 @@ from raft_chaos.chaos.faults.domain import (
     built,
 )
 from raft_chaos.chaos.faults.grudge import SHAPES, Grudge, Shape, cut_links, majority_of, resolve
-from raft_chaos.chaos.faults.links import LINKS, Clogs, Link, LinkCounters, Links, LinkState, OnLinks
+from raft_chaos.chaos.faults.links import LINKS, Clogs, Link, LinkCounters, Links, LinkState, OnLinks, no_members
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, tally
 from raft_chaos.chaos.faults.strike import Effect, Strike
 
@@ -92,14 +92,15 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         world, grudge = at.can(Links), resolve(self.grudge, at.nodes, at.roles)
         links = cut_links(grudge)
         at.begin(sorted({node for link in links for node in link}))
-        before = world.link_counters()
+        before, outsiders = world.link_counters(), at.outsiders
         world.set_links(at.lay(LINKS, dict.fromkeys(links, LinkState(cut=True))))
         told = ", ".join(f"{node} does not hear {' '.join(grudge[node])}" for node in grudge)
         at.injected(f"{self.shape}: {told}", links=links)
         await at.hold(at.duration_us)
         world.set_links(at.lift(LINKS))
         after = world.link_counters()
-        at.healed(_cut(grudge, {link: _since(before[link], after[link]) for link in links}, world))
+        apart = [node for node in outsiders if node in at.outsiders]
+        at.healed(_cut(grudge, {link: _since(before[link], after[link]) for link in links}, world, apart))
 
     def isolated(self, leader: str | None) -> str | None:
         return leader if self.shape == "isolate_leader" else None
@@ -123,12 +124,17 @@ def _since(before: LinkCounters, after: LinkCounters) -> _OnLink:
     )
 
 
-def _cut(grudge: Mapping[str, Sequence[str]], on: Mapping[Link, _OnLink], world: Links) -> Effect:
+def _cut(
+    grudge: Mapping[str, Sequence[str]], on: Mapping[Link, _OnLink], world: Links, outsiders: Sequence[str]
+) -> Effect:
     """The effect, given the frames on each link of the grudge. Each direction must have held one back.
 
     A direction may be silent if nothing was sent in it: without a leader, followers send nothing until one of them
     stands for election. And without heartbeats it may be silent if the opposite one is cut as well, and held something
     back: who is not heard gets no answer, and there is nothing else to hold back.
+
+    A direction is silent, too, if all of its links begin or end at `outsiders`, which were no members of the cluster
+    (§6). A cut of such links alone has no effect, and nothing to act on.
     """
     silent, unexplained, held = [], False, sum(link.held for link in on.values())
     for senders, receivers in _directions(grudge):
@@ -139,9 +145,10 @@ def _cut(grudge: Mapping[str, Sequence[str]], on: Mapping[Link, _OnLink], world:
         opposite = [on.get((receiver, sender)) for sender in senders for receiver in receivers]
         quiet = held > 0 and not any(link.others for link in links)
         unanswered = not world.heartbeats and any(link is not None and link.held for link in opposite)
-        unexplained = unexplained or not (quiet or unanswered)
-    told = f"{held} {world.traffic.unit} held back"
-    return Effect(not unexplained, told + (f", none {'; '.join(silent)}" if silent else ""))
+        apart = all(sender in outsiders or receiver in outsiders for sender in senders for receiver in receivers)
+        unexplained = unexplained or not (quiet or unanswered or apart)
+    told = f"{held} {world.traffic.unit} held back" + (f", none {'; '.join(silent)}" if silent else "")
+    return Effect(held > 0 and not unexplained, told, "" if held or unexplained else no_members(outsiders))
 
 
 def _directions(grudge: Mapping[str, Sequence[str]]) -> list[tuple[list[str], list[str]]]:

@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol, Self, runtime_checkable
 from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
 from raft_chaos.chaos.faults.domain import MS, Domain, built, some_of
-from raft_chaos.chaos.faults.names import LACKER, LEADER, OTHERS, PIVOT, SINGLE, Roles, around, group_of, tally, unknown
+from raft_chaos.chaos.faults.names import LACKER, LEADER, OTHERS, PIVOT, SINGLE, Roles, group_of, tally, unknown
 from raft_chaos.chaos.faults.strike import Effect, Strike
 
 ASKS = 3
@@ -36,7 +36,8 @@ class Transfers(Protocol):
 
 
 class Transfer(OnNodes, frozen=True, tag="transfer"):
-    """The leader is asked to hand over to `nodes`, a single one; if that one leads itself, to the next in the ring.
+    """The leader is asked to hand over to `nodes`, a single one; if that one leads itself, or has no vote, to the
+    next in the ring that has one.
 
     If the target does not lead after a third of the duration, whoever leads then is asked again.
     """
@@ -45,8 +46,8 @@ class Transfer(OnNodes, frozen=True, tag="transfer"):
     late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("transfer",)
     about: ClassVar[str] = (
-        "The leader is asked to hand over to `nodes`, a single one, or to the next in the ring if that one leads; "
-        f"{ASKS} times, if need be"
+        "The leader is asked to hand over to `nodes`, a single one, or to the next in the ring if that one leads or "
+        f"has no vote; {ASKS} times, if need be"
     )
     seen: ClassVar[str] = "The target leads"
 
@@ -90,7 +91,8 @@ class Transfer(OnNodes, frozen=True, tag="transfer"):
 
     async def strike(self, at: Strike) -> None:
         world, leader = at.can(Transfers), at.roles[LEADER][0]
-        to = next(iter(node for node in (*self.hit(at), *around(leader, at.nodes)[PIVOT]) if node != leader), leader)
+        after, voters = at.nodes[at.nodes.index(leader) :] + at.nodes, at.voters
+        to = next((node for node in (*self.hit(at), *after) if node != leader and node in voters), leader)
         at.begin([leader, to])
         at.injected(f"{leader} is to hand over to {to}")
         began: list[str] = []
@@ -98,7 +100,7 @@ class Transfer(OnNodes, frozen=True, tag="transfer"):
             began.append(await self._ask(at, world, to))
         leads, who = world.current_leader() == to, " ".join(filter(None, began)) or "no leader"
         how = f"{who} began to hand over to {to}, which {'leads' if leads else 'does not lead'}"
-        at.healed(Effect(leads and any(began), how))
+        at.healed(Effect(leads and any(began), how, f"only {leader} has a vote" if to == leader else ""))
 
     async def _ask(self, at: Strike, world: Transfers, to: str) -> str:
         """Asks the leader once, and waits until the target leads. Returns who began to hand over; "" if nobody did."""

@@ -58,6 +58,7 @@ class Nemesis:
         self.tasks = tasks
         self.in_force = InForce()
         self.ending = tasks.signal()
+        self.members = view.members
         self._view = view
         self._waiting: dict[str, Task] = {}
         self._striking: dict[str, Task] = {}
@@ -177,6 +178,15 @@ class _Strike:
         self._nemesis = nemesis
         self._fault = fault
         self._span: Span | None = None
+
+    @property
+    def voters(self) -> list[str]:
+        members = self._nemesis.members.members
+        return [node for node in self.nodes if members is None or node in (*members.voters, *members.old_voters)]
+
+    @property
+    def outsiders(self) -> list[str]:
+        return [node for node in self.nodes if not self._nemesis.members.includes(node)]
 
     @property
     def now_us(self) -> int:

@@ -28,6 +28,8 @@ class Checker:
     nothing_judged: ClassVar[str]
     goes_by_time: ClassVar[bool] = False
     """Whether it compares times, which mean nothing where a run's steps are played one by one."""
+    only_if_judged: ClassVar[bool] = False
+    """Whether there is no verdict where nothing was judged: most runs have nothing of the kind, and lack nothing."""
 
     def __init__(self) -> None:
         self.judged = 0
@@ -42,7 +44,7 @@ class Checker:
     def applies(self) -> bool:
         """Whether there is a verdict at all: False for a source of events that the run does not have, and for a rule by
         which it owed nothing. Asked after `verdict`."""
-        return True
+        return self.judged > 0 or not self.only_if_judged
 
     def violate(self, message: str, *witness: Any, rule: str | None = None) -> None:
         """Counts a violation, and keeps it if it is one of the first `KEPT_VIOLATIONS`. A None among the witnesses is

@@ -84,6 +84,7 @@ class CheckQuorum(Checker):
     goes_by_time = True
     rule = "A leader steps down if an election timeout elapses without answers of a majority (thesis, §6.2)."
     nothing_judged = "no leader was heard or stepped down"
+    only_if_judged = True
 
     def __init__(self, pace: Pace | None, configuration: Configuration) -> None:
         super().__init__()
@@ -98,11 +99,6 @@ class CheckQuorum(Checker):
         self._doubts: list[_Doubt] = []
         self._seen = 0
         self._is_virtual = self._is_healed = False
-
-    @property
-    def applies(self) -> bool:
-        """Only if the verdict rests on something."""
-        return self.judged > 0
 
     def handlers(self) -> Handlers:
         if not self._shortest_us or not self._has_others:

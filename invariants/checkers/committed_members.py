@@ -34,6 +34,11 @@ class CommittedMembers:
         if used is not None and self._index < used.index <= event.index:
             self._index, self._members = used.index, used.members
 
+    @property
+    def members(self) -> Members | None:
+        """None: nobody knows."""
+        return self._members
+
     def includes(self, node: str) -> bool:
         """Whether the node gets the log, with a vote or without."""
         members = self._members

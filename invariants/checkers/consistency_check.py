@@ -84,17 +84,13 @@ class ConsistencyCheck(Checker):
     invariant = "consistency_check"
     rule = "If AppendEntries fails because of log inconsistency, the leader decrements nextIndex and retries (§5.3)."
     nothing_judged = "no follower rejected anything"
+    only_if_judged = True
 
     KEPT_RULE = "A follower answers AppendEntries once the entries are durable, and deletes none in that term (§5.3)."
 
     def __init__(self) -> None:
         super().__init__()
         self._leads: dict[str, _Leadership] = {}
-
-    @property
-    def applies(self) -> bool:
-        """Only if a node said what was rejected."""
-        return self.judged > 0
 
     def handlers(self) -> Handlers:
         return {

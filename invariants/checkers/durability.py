@@ -6,6 +6,10 @@ and are compared with what is owed. If an incarnation dies before it has reporte
 in it, but is still owed: the next incarnation owes the entries that were reported again, then the rest of the old log.
 Entries that a snapshot replaces are not reported again; its digest stands for them. It may also replace more than was
 reported, if the node died after a leader's snapshot had become durable.
+
+In a run in which no node started twice nobody owed anything, so there is no verdict. That lets no mistake pass: every
+judgement is made at a `started` of a second or later incarnation. A restart that should have come and did not is the
+matter of vacuity, as is one that no event reports.
 """
 
 from __future__ import annotations
@@ -29,11 +33,17 @@ class Durability(Checker):
         self._logs = logs
         self._started: dict[str, Started] = {}
         self._owed: dict[str, ReportedLog] = {}  # only of nodes that are still reporting their recovered log
+        self._has_restarts = False
+
+    @property
+    def applies(self) -> bool:
+        return self._has_restarts
 
     def handlers(self) -> Handlers:
         return {Started: self._on_started, EntryAppended: self._on_appended}
 
     def _on_started(self, event: Started) -> None:
+        self._has_restarts = self._has_restarts or event.inc > 1
         reported = self._logs[event.node]  # still that of the earlier incarnation
         owed = reported + self._owed.pop(event.node, [])[len(reported) :]
         if not owed:

@@ -72,6 +72,7 @@ class ElectionTimer(Checker):
         "election (Figure 2, §5.2)."
     )
     nothing_judged = "no node began an election"
+    only_if_judged = True
 
     def __init__(self, pace: Pace | None, configuration: Configuration) -> None:
         super().__init__()
@@ -83,11 +84,6 @@ class ElectionTimer(Checker):
         self._without_vote = Times()
         self._first_led: dict[str, int] = {}  # the first term in which each node led
         self._is_virtual = self._is_healed = False
-
-    @property
-    def applies(self) -> bool:
-        """Only if the verdict rests on something."""
-        return self.judged > 0
 
     def handlers(self) -> Handlers:
         return {

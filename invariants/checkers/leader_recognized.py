@@ -33,6 +33,7 @@ class LeaderRecognized(Checker):
     goes_by_time = True
     rule = "A server that hears from the leader of its term recognizes it, and returns to follower state (§5.2)."
     nothing_judged = "no leader reached anybody undisturbed"
+    only_if_judged = True
 
     def __init__(self, leaderships: Leaderships) -> None:
         super().__init__()
@@ -42,11 +43,6 @@ class LeaderRecognized(Checker):
 
     def handlers(self) -> Handlers:
         return {**self._states.handlers(), PhaseStarted: self._on_phase, RunEnded: self._on_ended}
-
-    @property
-    def applies(self) -> bool:
-        """Not in real time, where a busy machine may delay any message, and only if the verdict rests on something."""
-        return self.judged > 0
 
     def _on_phase(self, event: PhaseStarted) -> None:
         self._states.changes(event.t_us)

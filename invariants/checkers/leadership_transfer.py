@@ -29,17 +29,13 @@ class LeadershipTransfer(Checker):
     invariant = "leadership_transfer"
     rule = "A leader that hands over brings the target's log up to its own before it sends TimeoutNow (thesis, §3.10)."
     nothing_judged = "no leader handed over"
+    only_if_judged = True
 
     def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
         super().__init__()
         self._logs = logs
         self._leading: dict[str, RoleChanged] = {}
         self._acknowledged: dict[str, dict[str, MessageReceived]] = {}  # leader -> by follower, the farthest
-
-    @property
-    def applies(self) -> bool:
-        """Only if the verdict rests on something."""
-        return self.judged > 0
 
     def handlers(self) -> Handlers:
         return {

@@ -79,17 +79,13 @@ class MembershipChanges(Checker):
     invariant = "membership_changes"
     rule = "A server always uses the latest configuration in its log, and one change is under way at a time (§6)."
     nothing_judged = "no node used other members than the first"
+    only_if_judged = True
 
     def __init__(self, logs: Mapping[str, ReportedLog], configuration: Configuration) -> None:
         super().__init__()
         self._logs = logs
         self._first = configuration.first
         self._nodes: dict[str, _Node] = {}
-
-    @property
-    def applies(self) -> bool:
-        """Only if the verdict rests on something."""
-        return self.judged > 0
 
     def handlers(self) -> Handlers:
         return {

@@ -16,11 +16,7 @@ class RepeatedAnswers(Checker):
     invariant = "repeated_answers"
     rule = "A server that has processed a command's serial number responds with the result of that command (§8)."
     nothing_judged = "no command arrived again"
-
-    @property
-    def applies(self) -> bool:
-        """Whether a command arrived again: most runs have none, and lack nothing."""
-        return self.judged > 0
+    only_if_judged = True
 
     def handlers(self) -> Handlers:
         return {AnsweredAgain: self._on_answer}

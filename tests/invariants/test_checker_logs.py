@@ -178,5 +178,9 @@ def test_entries_appended_after_a_recovery_are_owed_by_the_next_incarnation() ->
     assert violated(judged(script, restart("1a", inc=3))) == ["durability"]
 
 
-def test_unknown_without_a_restart() -> None:
-    assert judged(started("n1"), appends("n1", "1a"))["durability"].outcome == "unknown"
+def test_no_verdict_without_a_restart() -> None:
+    assert "durability" not in judged(started("n1"), appends("n1", "1a"))
+
+
+def test_unknown_if_no_log_met_a_restart() -> None:
+    assert judged(started("n1"), restart("", inc=2))["durability"].outcome == "unknown"

@@ -35,7 +35,6 @@ INVARIANTS = [
     "leader_completeness",
     "state_machine_safety",
     "monotonicity",
-    "durability",
     "recovery",
     "acknowledged_writes",
     "monotonic_reads",

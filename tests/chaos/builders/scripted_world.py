@@ -31,7 +31,14 @@ from raft_chaos.chaos.run.nemesis import Nemesis, World
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Fault
-from raft_chaos.invariants.events import FaultHealed, FaultInjected, HarnessEvent
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    ConfigurationUsed,
+    FaultHealed,
+    FaultInjected,
+    HarnessEvent,
+    Members,
+)
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, ChangeError, Configuration
 from raft_chaos.raft.storage.fault_disk import Failing
@@ -265,11 +272,14 @@ class Stage:
         *,
         poor: bool = False,
         world: Callable[[Callable[[], int]], ScriptedWorld] = ScriptedWorld,
+        members: Sequence[str] = NODES,
     ) -> None:
         self.scheduler = Scheduler()
         self.world = world(lambda: self.scheduler.now_us)
         self.events: list[HarnessEvent] = []
-        self.view = ClusterView(NODES, lambda event, number, reporter: self.nemesis.happened(event, number, reporter))
+        self.view = ClusterView(
+            NODES, lambda event, number, reporter: self.nemesis.happened(event, number, reporter), members
+        )
         self.log = FaultLog(NODES, lambda: self.scheduler.now_us, self.events.append)
         self.tasks = VirtualTasks(self.scheduler)
         seen: World = PoorWorld(self.world) if poor else self.world
@@ -281,6 +291,13 @@ class Stage:
     def at(self, at_us: int, action: Callable[[], object]) -> None:
         """The world does this by itself at the given time."""
         self.scheduler.at(at_us, lambda _: action())
+
+    def commit_members(self, at_us: int, *voters: str) -> None:
+        """The nodes commit that these are the members, from now on."""
+        used = ConfigurationUsed(node="n1", inc=1, t_us=at_us, index=at_us, members=Members(voters=voters))
+        committed = CommitAdvanced(node="n1", inc=1, t_us=at_us, index=at_us, term=1)
+        for event in (used, committed):
+            self.at(at_us, lambda event=event: self.view.observe(event))
 
     def count(self, at_us: int, link: Link, field: str, more: int = 1) -> None:
         """Increases this counter of the link at the given time."""

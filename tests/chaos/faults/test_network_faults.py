@@ -69,6 +69,15 @@ def test_only_what_the_network_can_do_is_told_in_its_own_words() -> None:
     assert stage.seen() == (True, "packets: 0 delayed, 2 lost, 0 duplicated, 0 reordered", "")
 
 
+@pytest.mark.parametrize("action", [Network(["n3"], loss=0.5), Reset(["n3"], 0.5)])
+def test_a_bad_network_of_nodes_that_are_no_members_is_excused(action: Action) -> None:
+    for members, excuse in ((["n1", "n2"], "no members of the cluster: n3"), (["n1", "n2", "n3"], "")):
+        stage = Stage(members=members)
+        stage.at(50, lambda stage=stage: setattr(stage.world, "passed", 9))
+        stage.play(fault("f1", 10, action, 100))
+        assert stage.seen()[::2] == (False, excuse)
+
+
 def test_two_bad_networks_of_a_link_are_in_force_together() -> None:
     one, other = Network(["n1"], delay_mean_us=5), Network(["n2"], loss=0.5)
     stage = Stage().play(fault("f1", 10, one, 100), fault("f2", 50, other, 100))

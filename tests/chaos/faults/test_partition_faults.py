@@ -75,6 +75,30 @@ def test_without_heartbeats_who_is_not_heard_has_nothing_to_answer() -> None:
         assert stage.seen()[0] is False
 
 
+def test_a_cut_of_a_node_that_is_no_member_has_nothing_to_act_on() -> None:
+    stage = Stage(members=["n1", "n2"]).play(fault("f1", 10, Partition("one", N3_ALONE), 100))
+    assert stage.seen() == (
+        False,
+        "0 frames held back, none n3 > n1 n2; n1 n2 > n3",
+        "no members of the cluster: n3",
+    )
+    stage = Stage(members=["n1", "n2"])
+    stage.commit_members(50, "n1", "n2", "n3")
+    stage.play(fault("f1", 10, Partition("one", N3_ALONE), 100))
+    assert stage.seen()[::2] == (False, ""), "a member for a part of the time is one"
+
+
+def test_directions_of_nodes_that_are_no_members_may_be_silent_beside_others() -> None:
+    each_alone = {"n1": ["n2", "n3"], "n2": ["n1", "n3"], "n3": ["n1", "n2"]}
+    for held, is_effective in ((["n1", "n2"], True), (["n1"], False)):
+        stage = Stage(members=["n1", "n2"])
+        for sender in held:
+            stage.count(50, (sender, "n2" if sender == "n1" else "n1"), "cut", 2)
+        stage.count(60, ("n2", "n1"), "lost", 1)
+        stage.play(fault("f1", 10, Partition("majority", each_alone), 100))
+        assert stage.seen()[::2] == (is_effective, "")
+
+
 def test_a_partition_cuts_off_the_leader_of_that_moment() -> None:
     stage = Stage(leader="n2").play(fault("f1", 10, Partition("isolate_leader", ISOLATED), 100))
     assert stage.injected().detail == "isolate_leader: n1 does not hear n2, n2 does not hear n1 n3, n3 does not hear n2"

@@ -48,6 +48,15 @@ def test_a_target_that_leads_itself_is_replaced_by_the_next_node() -> None:
     assert stage.seen()[0]
 
 
+def test_a_target_without_a_vote_is_replaced_by_the_next_node_that_has_one() -> None:
+    stage = Stage(leader="n1", members=["n1", "n3"]).play(fault("f1", 10, Transfer(["n2"]), 300))
+    assert stage.asked("transfer") == [(10, "transfer", "n1", "n3")]
+    assert stage.seen()[0]
+    stage = Stage(leader="n1", members=["n1"]).play(fault("f1", 10, Transfer(["n2"]), 300))
+    assert stage.asked("transfer") == []
+    assert stage.seen()[::2] == (False, "only n1 has a vote")
+
+
 def test_whoever_leads_is_asked_three_times() -> None:
     stage = Stage(leader="n2")
     stage.world.deaf_to_transfers.add("n3")
