@@ -126,6 +126,7 @@ class LiveHost:
         self._loop = asyncio.get_running_loop()
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._advance_is_due = False
+        self._transfer: asyncio.Future[tuple[str, int]] | None = None  # of whoever asked for the one under way
         self._timer: asyncio.TimerHandle | None = None
         self._timer_us = 0
         self._last_sync_us = 0
@@ -227,13 +228,15 @@ class LiveHost:
         self._advance_soon(now_us)
         return future
 
-    def transfer(self, target: str | None) -> bool:
-        """Somebody asks this node to hand over the leadership (`raft.core.transfer`). Returns whether it begins to."""
+    def transfer(self, target: str | None) -> asyncio.Future[tuple[str, int]] | None:
+        """Somebody asks this node to hand over the leadership (`raft.core.transfer`). Once this node hands over no
+        more, and knows who leads, the future says who, and in which term. None: it does not begin to."""
         now_us = self.now_us()
         if self._closed or not self._take(TransferAsked(target, self.clock.local(now_us))):
-            return False
+            return None
+        ended = self._transfer = self._loop.create_future()
         self._advance_soon(now_us)
-        return True
+        return ended
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -325,6 +328,7 @@ class LiveHost:
         if output.write is not None:
             self._persist(output.write)
         self._answer(output)
+        self._end_transfer()
         if transport is not None:
             self._set_timer(output.deadline_us)
 
@@ -386,6 +390,15 @@ class LiveHost:
                 future.set_exception(ReadRefusedError() if reply.is_read else LeadershipLostError())
             else:
                 future.set_result((reply.index, reply.term, reply.result))
+
+    def _end_transfer(self) -> None:
+        """Tells whoever asked for the transfer, if it has come to an end."""
+        transfer, core = self._transfer, self.replica.core
+        if transfer is None or core.successor is not None or core.leader is None:
+            return
+        self._transfer = None
+        if not transfer.done():  # or else the client has gone
+            transfer.set_result((core.leader, core.current_term))
 
     def _set_timer(self, deadline_us: int) -> None:
         # Times are the machine's. A timer that fires early is harmless, so replace it only if it would fire too late.

@@ -20,6 +20,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -39,7 +40,6 @@ from raft_chaos.raft.state.configuration import (
 
 MAX_BODY_BYTES = 1024 * 1024
 RETRY_AFTER_S = 1
-TRANSFER_POLL_S = 0.005
 LOG_LIMIT_MAX = 1_000
 LOG_BYTES_MAX = 4 * 1024 * 1024
 """An answer to GET /log ends with the entry whose command exceeds this."""
@@ -242,15 +242,16 @@ class HttpApi:
             return self._redirect(request)
         if why := core.why_no_transfer(target):
             return _try_again(why)
-        if not self._host.transfer(target):
+        ended = self._host.transfer(target)
+        if ended is None:
             return _try_again("this node is about to end")
-        target, loop = core.successor, asyncio.get_running_loop()
-        ends = loop.time() + 2 * core.timing.election_timeout_max_us / 1e6
-        while (core.successor is not None or core.leader is None) and loop.time() < ends:
-            await asyncio.sleep(TRANSFER_POLL_S)
-        if core.leader != target:
-            return _try_again(f"{target} did not take over; {core.leader or 'no node that this one knows'} leads")
-        return _json(200, {"ok": True, "from": core.node, "to": target, "term": core.current_term})
+        target, leader, term = core.successor, None, 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * core.timing.election_timeout_max_us / 1e6):
+                leader, term = await ended
+        if leader is None or leader != target:
+            return _try_again(f"{target} did not take over; {leader or 'no node that this one knows'} leads")
+        return _json(200, {"ok": True, "from": core.node, "to": target, "term": term})
 
     # ---- GET ------------------------------------------------------------------------------------------------------
 

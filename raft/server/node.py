@@ -173,7 +173,7 @@ class Node:
     def transfer(self, target: str) -> bool:
         """Asks this node to hand over the leadership to `target`. Returns whether it begins to."""
         assert self._host is not None, "it has started"
-        return self._host.transfer(target)
+        return self._host.transfer(target) is not None
 
     def _tls(self) -> tuple[Tls | None, list[str]]:
         """TLS, and the names in this node's certificate. Raises TlsError."""

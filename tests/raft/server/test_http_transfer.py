@@ -66,6 +66,26 @@ def test_while_it_hands_over_it_takes_no_commands_and_then_it_leads_on(tmp_path:
     run(main)
 
 
+@pytest.mark.parametrize("client_goes", [False, True])
+def test_whoever_asked_is_told_when_it_ends(tmp_path: Path, client_goes: bool) -> None:
+    async def main() -> None:
+        async with Nodes(tmp_path, 3, timing=NEVER) as nodes:
+            await n1_leads(nodes, "n2")
+            host = nodes.running["n1"]._host
+            assert host is not None
+            given_up = host.transfer("n3")
+            assert given_up is not None and host.transfer("n2") is None
+            if client_goes:
+                given_up.cancel()
+                await nodes.until("n1", lambda status: host.replica.core.successor is None)
+            else:
+                assert await given_up == ("n1", 1), "n3 is down"
+            done = host.transfer("n2")
+            assert done is not None and await done == ("n2", 2)
+
+    run(main)
+
+
 def test_what_it_refuses(tmp_path: Path) -> None:
     async def main() -> None:
         async with Nodes(tmp_path, 3, timing=NEVER) as nodes:
