@@ -23,9 +23,10 @@ from raft_chaos.raft.core.core import Core, Ready
 from raft_chaos.raft.core.leader import NO_OP
 from raft_chaos.raft.state.progress import Progress
 
-ALGORITHM = 4
+ALGORITHM = 5
 """Grows when the core gives another output for the same inputs, since no earlier run can then be replayed. 1 had no
 streams (`state.progress`), 2 no rounds (`core.reads`), 3 neither configurations nor transfers (`core.membership`,
-`core.transfer`)."""
+`core.transfer`), and in 4 a node that had removed itself stood for no election, and a leader compacted its log while a
+follower was getting a snapshot."""
 
 __all__ = ["ALGORITHM", "Core", "Ready", "Progress", "Random", "NO_OP"]

@@ -117,11 +117,29 @@ class Leader(Compaction):
         is_silent = self.now_us - progress.contact_us >= self.timing.election_timeout_min_us
         return is_silent and not progress.offset and progress.snapshot is not self.snapshot
 
+    @property
+    def must_keep_log(self) -> bool:
+        """Whether a follower that answers gets the snapshot that this log begins with, or the entries behind it.
+
+        If the log were compacted now, the follower would need another snapshot after this one, and then another one:
+        where entries come faster than snapshots arrive, it would never catch up.
+        """
+        return self.role == "leader" and any(map(self._needs_log, self.progress.values()))
+
+    def _needs_log(self, progress: Progress) -> bool:
+        snapshot, base = progress.snapshot, self.log.base_index
+        if snapshot is None or snapshot.index != base:
+            return False
+        answers = self.now_us - progress.contact_us < self.timing.election_timeout_min_us
+        return answers and progress.match_index < max(base, progress.bridge)
+
     def _on_install_snapshot_reply(self, source: str, m: InstallSnapshotReply) -> None:
         progress = self._answered_by(source, m)
         if progress is None:
             return
         if m.done:
+            if progress.match_index < m.last_included_index:
+                progress.bridge = self.log.last_index
             self._on_ack(progress, m.last_included_index)
             self._go_on_sending(source)
         elif progress.snapshot is not None and progress.snapshot.index == m.last_included_index:

@@ -106,8 +106,20 @@ class Membership(Reads):
 
     def _campaign(self) -> None:
         """The election timer has run out. A learner, or a node that was removed, waits until it hears a leader."""
-        if self.configuration.is_voter(self.node):
+        if self._may_stand():
             super()._campaign()
         else:
             self._become_follower(self.current_term, leader=None)
             self._reset_election_timer()
+
+    def _may_stand(self) -> bool:
+        """Whether the node votes, or voted before a change that may not be committed.
+
+        A leader that removed itself may be the only one that has the entry. If it falls then, the old voters may need
+        its vote, and it gives that to no log that is older than its own: so it must stand itself until the change is
+        committed (thesis, §4.2.2). Its own vote does not count. If it wins, it leads until it knows of the commit.
+        """
+        if self.configuration.is_voter(self.node):
+            return True
+        before = self._configurations.before_latest
+        return before is not None and before.is_voter(self.node) and self.configuration_index > self.commit_index

@@ -21,7 +21,7 @@ from raft_chaos.raft.state.progress import UNLIMITED
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The end of one submission. `result` None: leadership was lost first, so the outcome is unknown.
+    """The end of one submission. `result` None: leadership was lost before it was committed, so the outcome is unknown.
 
     `index` and `term` name the log entry that decided it: for a repeated command (§8), its first entry. A read without
     an entry of its own (`is_read`) names the last one that the node had applied, and 0, 0 if it is refused: it has no
@@ -135,7 +135,8 @@ class Replica:
                     self._restore(entry, ready.events)
                 else:
                     self._apply(index, entry, ready.events)
-            if self.core.last_applied - self.core.log.base_index >= self._snapshot_after:
+            applied = self.core.last_applied - self.core.log.base_index
+            if applied >= self._snapshot_after and not self.core.must_keep_log:
                 self._take_snapshot(ready)
         for (token, key), is_refused in ready.reads:
             if is_refused:
@@ -143,20 +144,30 @@ class Replica:
             else:
                 self._answer_read(token, key)
         if self._waiting and self.core.role != "leader":
-            self._replies += [Reply(token, index, term, None) for index, (term, token, _) in self._waiting.items()]
-            self._waiting, self._waiting_bytes = {}, 0
+            self._give_up([index for index in self._waiting if index > self.core.commit_index])
         replies: list[Reply] = []
         if self._replies:
             replies, self._replies = self._replies, replies
         return Output(ready.events, ready.messages, ready.write, ready.deadline_us, replies, ready.made)
+
+    def _give_up(self, indices: list[int]) -> None:
+        """This node will not learn what becomes of these submissions, since it leads no longer. What is committed it
+        does learn: it applies that as soon as it is durable here, and that alone may take a while after a leader has
+        removed itself (§6)."""
+        for index in indices:
+            term, token, size = self._waiting.pop(index)
+            self._waiting_bytes -= size
+            self._replies.append(Reply(token, index, term, None))
 
     def _answer_read(self, token: Any, key: str) -> None:
         applied = self.core.last_applied
         self._replies.append(Reply(token, applied, self._applied_term, self.machine.read(key), is_read=True))
 
     def _restore(self, snapshot: Snapshot, events: list[Event]) -> None:
-        """The state machine takes over the snapshot in place of all that it has (§7)."""
+        """The state machine takes over the snapshot in place of all that it has (§7). It does not say what the answers
+        to the commands were that led to it."""
         self.machine.restore(snapshot.data)
+        self._give_up([index for index in self._waiting if index <= snapshot.index])
         self._applied_term = snapshot.term
         if not self.reports:
             return

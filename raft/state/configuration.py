@@ -138,6 +138,11 @@ class Configurations:
     def latest(self) -> tuple[Index, Configuration]:
         return self._all[-1]
 
+    @property
+    def before_latest(self) -> Configuration | None:
+        """The one before the latest; None if that is the first in the log, or its base."""
+        return self._all[-2][1] if len(self._all) > 1 else None
+
     def after(self, index: Index) -> Index | None:
         """The index of the first one behind `index`."""
         return next((at for at, _ in self._all if at > index), None)

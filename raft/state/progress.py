@@ -38,6 +38,9 @@ class Progress(msgspec.Struct):
 
     `round` is the latest round of heartbeats of which the follower has answered a message (`core.reads`).
 
+    A follower that has got a snapshot needs the entries behind it, up to `bridge`: all that the leader had when the
+    snapshot arrived. The leader keeps these, as long as the follower answers (`core.leader.Leader.must_keep_log`).
+
     A learner catches up in rounds (thesis, §4.2.1): the present one began at `since_us`, and ends when the learner has
     all up to `goal`; 0 if no round runs.
     """
@@ -53,6 +56,7 @@ class Progress(msgspec.Struct):
     snapshot: Snapshot | None = None
     offset: int = 0
     checksum: int = 0
+    bridge: int = 0
     round: int = 0
     goal: int = 0
     since_us: int = 0

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from cluster import TIMING, Cluster, Server, command, entries
 from raft_chaos.invariants.events import ConfigurationUsed
+from raft_chaos.raft.replica.machine import Result
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.state.configuration import Change, Configuration, encode_change, encode_configuration
 from raft_chaos.raft.state.features import Features
@@ -240,6 +241,9 @@ def test_a_learner_does_not_keep_a_leader_that_hears_no_voter() -> None:
 def test_a_node_without_a_vote_begins_no_election(configuration: Configuration, pre_vote: bool) -> None:
     timing = replace(JOINT, features=Features(check_quorum=True, membership="joint", pre_vote=pre_vote))
     server = follower(config_entry(1, configuration), timing=timing)
+    server.receive("n2", AppendEntries(1, 1, 1, 1, []))  # it is committed
+    server.persist_all()
+    server.take_outbox()
     for _ in range(5):
         before_us = server.now_us
         server.tick()
@@ -577,3 +581,83 @@ def test_a_change_whose_leader_falls_has_no_answer() -> None:
         if cluster["n1"].leads():
             cluster.heartbeat("n1")
     assert [reply.result for reply in cluster["n1"].replies] == [None]
+
+
+# ---- a leader that removes itself -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timing", [JOINT, SINGLE])
+def test_a_leader_on_a_slow_disk_that_removed_itself_answers_once_it_has_applied_that(timing: Timing) -> None:
+    """The others are enough to commit it, so the leader steps down before the entry is durable on its own disk."""
+    cluster = led(3, timing)
+    ask(cluster, Change(remove=("n1",)))
+    server = cluster["n1"]
+    if timing is JOINT:  # the entry that makes the voters joint is durable, and the one behind it is not
+        cluster.persist_all("n1")
+        exchange(cluster, "n1", "n2", "n3")
+    while server.leads():
+        exchange(cluster, "n1", "n2", "n3")
+    assert server.replies == [] and server.core.last_applied < server.core.commit_index
+    cluster.persist_all("n1")
+    assert [reply.result for reply in server.replies] == [Result(True)]
+
+
+def removed_itself_alone(timing: Timing, size: int = 2) -> Cluster:
+    """n1 has the entry that removes it, and falls before anybody else has it."""
+    cluster = led(size, timing)
+    ask(cluster, Change(remove=("n1",)))
+    server = cluster["n1"]
+    while voters(server) == ("n1", "n2") or server.core.configuration.is_joint:
+        cluster.persist_all("n1")
+        if server.core.configuration.is_joint:
+            exchange(cluster, "n1", *(name for name in cluster.servers if name != "n1"))
+    cluster.persist_all("n1")
+    cluster.drop()
+    cluster.crash("n1")
+    cluster.restart("n1")
+    assert not server.core.configuration.is_voter("n1") and cluster["n2"].core.configuration.is_voter("n1")
+    return cluster
+
+
+@pytest.mark.parametrize("timing", [JOINT, SINGLE])
+def test_a_node_that_removed_itself_stands_until_that_is_committed(timing: Timing) -> None:
+    """n2 needs n1's vote, and n1's log is newer: nobody else could ever be elected (thesis, §4.2.2)."""
+    cluster = removed_itself_alone(timing)
+    cluster.now_us += 2 * LONGEST_US
+    for _ in range(2):
+        cluster.tick("n2")
+        cluster.settle()
+        assert not cluster["n2"].leads(), "n1 does not vote for an older log"
+    server = cluster["n1"]
+    cluster.now_us += 2 * LONGEST_US  # nobody has heard a leader
+    cluster.tick("n1")
+    cluster.persist_all("n1")
+    assert server.core.role == "candidate", "its own vote does not count"
+    cluster.settle()
+    assert not server.leads() and voters(cluster["n2"]) == ("n2",), "it led until that was committed"
+    cluster.elect("n2")
+    assert cluster.submit("n2", command("a"))
+    cluster.settle()
+    assert cluster["n2"].core.commit_index == cluster["n2"].core.log.last_index
+
+
+def test_a_node_that_knows_that_its_removal_is_committed_stands_no_more() -> None:
+    cluster = led(3, SINGLE)
+    ask(cluster, Change(remove=("n1",)))
+    cluster.settle()
+    server = cluster["n1"]
+    assert not server.leads() and server.core.commit_index >= server.core.configuration_index
+    cluster.now_us += 2 * LONGEST_US
+    cluster.tick("n1")
+    assert (server.core.role, server.core.current_term) == ("follower", 1)
+
+
+def test_a_learner_does_not_stand_although_that_is_not_committed() -> None:
+    log = [
+        Entry(1, b""),
+        config_entry(1, Configuration(("n2", "n3"))),
+        config_entry(1, Configuration(("n2", "n3"), (), ("n1",))),
+    ]
+    server = Server(log=log, timing=SINGLE)
+    server.tick()
+    assert (server.core.role, server.core.current_term) == ("follower", 1)

@@ -314,6 +314,7 @@ def test_the_leader_finishes_a_transfer_although_it_takes_newer_snapshots_meanwh
     first = leader.core.progress["n3"].snapshot
     assert first is not None
     cluster.cut_off = frozenset({"n3"})
+    leader.core.progress["n3"].contact_us -= TIMING.election_timeout_min_us  # or it would keep its log for n3
     for number in range(8):
         cluster.submit("n1", command(f"more {number}"))
         cluster.settle()
@@ -335,13 +336,14 @@ def test_a_follower_that_was_silent_gets_the_newest_snapshot_alone(is_silent: bo
     assert first is not None
     cluster.drop()
     cluster.cut_off = frozenset({"n3"})
+    progress = leader.core.progress["n3"]
+    progress.contact_us -= TIMING.election_timeout_min_us  # or the leader would keep its log for it
     for number in range(8):
         cluster.submit("n1", command(f"more {number}"))
         cluster.settle()
     newest = leader.core.snapshot
     assert newest is not None and newest.index > first.index
     cluster.cut_off = frozenset()
-    progress = leader.core.progress["n3"]
     for _ in range(10):
         if not is_silent:
             progress.contact_us = leader.core.now_us
@@ -366,3 +368,56 @@ def test_a_late_reply_does_not_make_the_leader_send_twice() -> None:
     assert leader.sent(InstallSnapshot) == []
     leader.receive("n3", InstallSnapshotReply(leader.core.current_term, index + 1, offset + 1, False))
     assert leader.sent(InstallSnapshot) == [], "of another snapshot"
+
+
+# ---- while entries come faster than snapshots ------------------------------------------------------------------------
+
+
+def behind() -> Cluster:
+    """n1 leads, and n3 is so far behind that it needs a snapshot, of many parts."""
+    cluster = Cluster(timing=EVERY_3)
+    cluster.elect("n1")
+    cluster.cut_off = frozenset({"n3"})
+    for number in range(8):
+        cluster.submit("n1", command(f"{number}"))
+        cluster.settle()
+    cluster.cut_off = frozenset()
+    assert cluster["n1"].core.log.base_index > cluster["n3"].core.log.last_index
+    return cluster
+
+
+def test_a_follower_catches_up_although_entries_come_faster_than_parts_of_snapshots() -> None:
+    """If the leader dropped what follows the snapshot before it arrives, it would need another one, and so on."""
+    cluster = behind()
+    leader, follower = cluster["n1"], cluster["n3"]
+    cluster.tick("n1")
+    begun = leader.core.log.base_index
+    for number in range(100):
+        for more in range(4):
+            cluster.submit("n1", command(f"{number}.{more}"))
+        for name in ("n1", "n2"):
+            cluster.persist_all(name)
+        cluster.deliver_from("n1", "n2")
+        cluster.deliver_from("n2", "n1")
+        cluster.deliver_from("n1", "n3")  # one part each time
+        cluster.persist_all("n3")
+        cluster.deliver_from("n3", "n1")
+        if follower.core.log.last_index > begun:
+            break
+    cluster.settle()
+    assert follower.core.log.last_index == leader.core.log.last_index
+    assert [one.index for one in follower.reported(SnapshotInstalled)] == [begun], "one snapshot is enough"
+    cluster.submit("n1", command("last"))
+    cluster.settle()
+    assert leader.core.last_applied - leader.core.log.base_index < 3, "and then the leader compacts its log again"
+
+
+def test_a_follower_that_does_not_answer_keeps_no_leader_from_compacting_its_log() -> None:
+    cluster = behind()
+    cluster.cut_off = frozenset({"n3"})
+    before = cluster["n1"].core.log.base_index
+    for number in range(TIMING.election_timeout_min_us // TIMING.heartbeat_us + 2):
+        cluster.heartbeat("n1")
+        cluster.submit("n1", command(f"late {number}"))
+        cluster.settle()
+    assert cluster["n1"].core.log.base_index > before

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from cluster import Server
+from zlib import crc32
+
+from cluster import Server, command
 from raft_chaos.invariants.events import EntryAppended, EntryApplied
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.machine import Command, Machine, Result, encode_command
 from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.state.log import Log
+from raft_chaos.raft.state.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    InstallSnapshot,
+    RequestVoteReply,
+)
 
 
 def leading(server: Server) -> Server:
@@ -51,8 +61,8 @@ def test_a_node_that_reports_to_nobody_answers_as_before_and_reports_nothing_of_
     assert told.replica is not None and untold.replica is not None
     untold.replica.reports = untold.core.reports_entries = False
     for server in (told, untold):
-        for command in (Command("append", "x", "a", None, "c", 1), Command("put", "y", "b"), Command("get", "x")):
-            server.submit(encode_command(command))
+        for asked in (Command("append", "x", "a", None, "c", 1), Command("put", "y", "b"), Command("get", "x")):
+            server.submit(encode_command(asked))
             server.persist_all()
     assert untold.replies == told.replies
     assert untold.replica.machine.snapshot() == told.replica.machine.snapshot()
@@ -60,3 +70,42 @@ def test_a_node_that_reports_to_nobody_answers_as_before_and_reports_nothing_of_
     for kind in (EntryAppended, EntryApplied):
         assert [event.index for event in told.reported(kind)] == [1, 2, 3, 4]
         assert [event.index for event in untold.reported(kind)] == [1]  # the no-op, before
+
+
+def stepped_down() -> tuple[Server, list[Entry]]:
+    """n1 led in term 1. The first entry of its client is committed, the second is not, and neither is durable here."""
+    server = Server()
+    server.tick()
+    server.persist_all()
+    server.receive("n2", RequestVoteReply(1, True))
+    server.submit(command("a"))
+    server.submit(command("b"))
+    log = [server.core.log.entry(index) for index in (1, 2, 3)]
+    for voter in ("n2", "n3"):
+        server.receive(voter, AppendEntriesReply(1, True, 2))
+    assert (server.core.commit_index, server.core.last_applied) == (2, 0)
+    server.receive("n2", AppendEntries(2, 2, 1, 2, []))
+    assert not server.leads()
+    return server, log
+
+
+def test_a_leader_that_steps_down_still_answers_what_was_committed() -> None:
+    server, _ = stepped_down()
+    assert server.replies == [Reply(command("b"), 3, 1, None)], "the new leader may have another entry there"
+    server.persist_all()
+    assert server.replies[1:] == [Reply(command("a"), 2, 1, Result(True))]
+    assert server.replica is not None and server.replica.waiting == 0
+
+
+def test_what_a_snapshot_replaces_has_no_answer() -> None:
+    server, log = stepped_down()
+    machine, digests = Machine(), Log()
+    for index, entry in enumerate(log, 1):
+        machine.apply(entry.command, (index, entry.term))
+        digests.append(entry, 0)
+    data = machine.snapshot()
+    server.receive("n2", InstallSnapshot(2, 3, 1, digests.digest(3), len(data), crc32(data), 0, data))
+    server.persist_all()
+    assert server.core.last_applied == 3
+    assert server.replies[1:] == [Reply(command("a"), 2, 1, None)]
+    assert server.replica is not None and server.replica.waiting == 0
