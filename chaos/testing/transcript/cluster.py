@@ -8,6 +8,7 @@ Each input to a node gives one `StepResult` with everything that the node did.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -40,6 +41,17 @@ from raft_chaos.raft.storage.wal import WriteAheadLog
 
 MAX_STEPS = 10_000
 """More steps than any transcript needs. Nodes that do not settle without a timer are broken."""
+
+
+class SessionPlace(NamedTuple):
+    """The place of a command in its client's session (`raft.replica.machine`)."""
+
+    client: str | None
+    serial: int
+    since: int
+
+    def __str__(self) -> str:
+        return f"{self.client}/{self.serial}" + (f"/{self.since}" if self.since else "")
 
 
 class HandDrivenCluster(Session):
@@ -81,11 +93,15 @@ class HandDrivenCluster(Session):
         """Time advances to the node's deadline, unless that has passed, and the node's timer fires."""
         return self._step(Timeout(name, max(self.now_us, self._deadline_us(name))), "ticks")
 
-    def propose(self, name: str, key: str, value: str) -> StepResult:
-        """A client submits `put key value` to the node; the answer names key and value."""
-        call = f"{key}={value}"
+    def propose(self, name: str, key: str, value: str, place: SessionPlace | None = None) -> StepResult:
+        """A client submits `put key value` to the node, perhaps as a command of a session; the answer names them. What
+        was submitted before is the same command again (§8)."""
+        at = place or SessionPlace(None, 0, 0)
+        call = f"{key}={value}" if place is None else f"{key}={value} as {place}"
         if call not in self.player.calls:
-            self.add_call(Call(call, "", OUTSIDE, "put", key, session=None, serial=0, value=value))
+            self.add_call(
+                Call(call, "", OUTSIDE, "put", key, session=at.client, serial=at.serial, value=value, since=at.since)
+            )
         return self._step(Submit(name, call, self.now_us), f"is asked for {call}")
 
     def read(self, name: str, key: str, consistency: Consistency) -> StepResult:

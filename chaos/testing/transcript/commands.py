@@ -14,7 +14,7 @@ from raft_chaos.chaos.execution.player import Frame
 from raft_chaos.chaos.execution.step_result import StepResult
 from raft_chaos.chaos.execution.steps import ExecutionError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
-from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster
+from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster, SessionPlace
 from raft_chaos.invariants.history import Consistency
 from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.state.features import Features
@@ -27,6 +27,7 @@ NOT_JUDGED = ("recovery", "acknowledged_writes", "monotonic_reads", "linearizabi
 """The invariants that `judge` leaves out, since they need the phases of a run or its clients' history."""
 
 _NAME = re.compile(r"[A-Za-z]\w*")
+_SESSION = re.compile(r"(\w+)/(\d{1,9})(?:/(\d{1,9}))?")
 _UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 _DURATION = re.compile(r"(\d+)(us|ms|s)")
 
@@ -168,11 +169,17 @@ class Commands:
     # ---- nodes ----------------------------------------------------------------------------------------------------
 
     def _propose(self, given: list[str]) -> list[str]:
-        """propose NODE KEY=VALUE ..."""
-        name, commands = self._node(given[:1], self._propose), [word.partition("=") for word in given[1:]]
+        """propose NODE KEY=VALUE ..., or propose NODE KEY=VALUE as CLIENT/SERIAL[/SINCE]"""
+        name, session = self._node(given[:1], self._propose), None
+        if "as" in given:
+            found = _SESSION.fullmatch(" ".join(given[given.index("as") + 1 :]))
+            if found is None or given.index("as") != 2:
+                raise CommandError(_usage(self._propose))
+            session, given = SessionPlace(found[1], int(found[2]), int(found[3] or 0)), given[:2]
+        commands = [word.partition("=") for word in given[1:]]
         if not commands or not all(key and value for key, _, value in commands):
             raise CommandError(_usage(self._propose))
-        return _say(self._cluster_now.propose(name, key, value) for key, _, value in commands)
+        return _say(self._cluster_now.propose(name, key, value, session) for key, _, value in commands)
 
     def _read(self, given: list[str]) -> list[str]:
         """read NODE KEY [stale|lease]"""
