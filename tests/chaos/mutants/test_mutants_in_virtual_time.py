@@ -63,7 +63,7 @@ SEEDS = {
     "prev_zero_reappends": (174, 8, 20),
     "snapshot_keeps_conflict": (94, 8, 20),
     "snapshot_off_by_one": (13, 8, 20),
-    "nack_below_snapshot": (23, 8, 20),
+    "nack_below_snapshot": (23, 8, 60),
     "replay_onto_dirty_state": (23, 8, 20),
     "snapshot_drops_sessions": (3, 8, 20),
     "membership_before_noop": (1, 8, 20),

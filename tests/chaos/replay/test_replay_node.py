@@ -165,7 +165,7 @@ def test_a_run_of_nodes_with_another_algorithm_is_refused_with_a_sentence(tmp_pa
     info.algorithm, info.commit = 1, "abc"
     run.save_info(info)
     for replayed in (as_sim, partial(replay_sim, mutant=None)):
-        with pytest.raises(RunDirError, match=r"algorithm 1, .* algorithm 4, .* commit abc can replay it"):
+        with pytest.raises(RunDirError, match=r"algorithm 1, .* algorithm 5, .* commit abc can replay it"):
             replayed(run)
     assert judge_run(run) == info.invariants
 
