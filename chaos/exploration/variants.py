@@ -28,12 +28,11 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults.catalogue import AnyAction
 from raft_chaos.chaos.faults.names import LEADER
 from raft_chaos.chaos.schedule.check import check_schedule
-from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Operation, Schedule, ScheduleError, When
+from raft_chaos.chaos.schedule.data import IN_EVERY_CLUSTER, Fault, Operation, Schedule, ScheduleError, When
 from raft_chaos.chaos.schedule.follow import follows
 
 Change: TypeAlias = Callable[[Schedule, Random], Schedule]
 
-ANCHORS: tuple[AnchorEvent, ...] = ("leader_elected", "leader_committed", "vote_granted", "log_truncated")
 LATEST_NTH = {"leader_elected": 12, "leader_committed": 12, "vote_granted": 40, "log_truncated": 6}
 SHIFT_US = (1_000, 3_000_000)
 AFTER_US = (200, 500_000)
@@ -113,7 +112,7 @@ def _anchored(fault: Fault, schedule: Schedule, rng: Random) -> Fault:
     if fault.when.at_us is None:
         header = schedule.header
         return replace(fault, when=When(at_us=rng.randint(header.safety_from_us, header.safety_until_us)))
-    event = rng.choice(ANCHORS)
+    event = rng.choice(IN_EVERY_CLUSTER)
     return replace(fault, when=When(on=event, nth=rng.randint(2, LATEST_NTH[event]), after_us=_log(rng, AFTER_US)))
 
 

@@ -89,6 +89,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     late_frames: ClassVar[bool] = True
     """Whether frames may still be late once it is over. A kind after which none is says so here, and in the list that
     the checkers have of them (`invariants.checkers.standing`)."""
+    outlasts_itself: ClassVar[bool] = False
+    """Whether what it asked for in vain may still come, once it is over: then nothing is owed for certain."""
     leaves_behind: ClassVar[bool] = False
     """Whether a node may miss entries as long as it lasts, and so owes catching up."""
 

@@ -76,6 +76,7 @@ class Membership(OnNodes, frozen=True, tag="membership"):
     then: ClassVar[str] = "It gets nothing any more, and asks for no vote; a leader that is removed steps down"
     disturbs: ClassVar[bool] = True
     leaves_behind: ClassVar[bool] = True
+    outlasts_itself: ClassVar[bool] = True
 
     def disturbed(self, count: int) -> int:
         return len(self.nodes)

@@ -105,8 +105,6 @@ MEMBERSHIP = (
         "etcd #10998",
         ("recovery", "liveness_under_fault"),
         Parts(core=LearnerRefusesVote),
-        survives="the node must miss its promotion while a majority without it commits that, and then be needed for a "
-        "majority until the run ends: no schedule builds that",
     ),
     Mutant(
         "learner_counts",

@@ -45,8 +45,6 @@ PRE_VOTE = (
         "etcd #8243",
         ("recovery", "liveness_under_fault"),
         Parts(core=PrevoteIgnoresLowerTerm),
-        survives="the node with the longest log, and only that one, must be behind in its term while a majority needs "
-        "it: no schedule builds that",
     ),
     Mutant(
         "prevote_enters_term",

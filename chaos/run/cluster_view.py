@@ -44,6 +44,8 @@ class NodeView:
     until it appends the next."""
     vote: tuple[int, str] = (0, "")
     """The term in which it voted last, and for whom."""
+    members: Members | None = None
+    """Those of the configuration that it uses; None for those with which the cluster began."""
 
 
 class ClusterView:
@@ -63,18 +65,20 @@ class ClusterView:
             "leader_committed": {},
             "vote_granted": {},
             "log_truncated": {},
+            "voter_added": {},
         }
         """For each anchor event: its number -> who reported it."""
         self._uncommitted: dict[int, int] = {}  # term -> the number of its leader, until that leader commits
         self.new_commit_at_us = 0
         self.highest_commit = 0
-        self.members = CommittedMembers(Members(voters=tuple(first_voters or nodes)))
+        self._first_members = Members(voters=tuple(first_voters or nodes))
+        self.members = CommittedMembers(self._first_members)
         self.handlers: dict[type[Event], Callable[[Any], None]] = {
             EntryAppended: self._appended,
             LogTruncated: self._truncated,
             EntryApplied: self._applied,
             CommitAdvanced: self._committed,
-            ConfigurationUsed: self.members.on_used,
+            ConfigurationUsed: self._configuration_used,
             SnapshotInstalled: self._installed,
             SnapshotRestored: self._applied,
             RoleChanged: self._role_changed,
@@ -147,6 +151,15 @@ class ClusterView:
     def _truncated(self, event: LogTruncated) -> None:
         self.nodes[event.node].last = (0, event.from_index - 1)
         self._anchor("log_truncated", len(self.seen["log_truncated"]) + 1, event.node)
+
+    def _configuration_used(self, event: ConfigurationUsed) -> None:
+        """A leader begins to use one that it appends, so a new voter in it is one that this leader adds."""
+        self.members.on_used(event)
+        view = self.nodes[event.node]
+        before, view.members = view.members or self._first_members, event.members
+        is_new = {*event.members.voters}.difference(before.voters, before.old_voters)
+        if is_new and view.role == "leader":
+            self._anchor("voter_added", len(self.seen["voter_added"]) + 1, event.node)
 
     def _installed(self, event: SnapshotInstalled) -> None:
         view = self.nodes[event.node]

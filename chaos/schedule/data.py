@@ -23,7 +23,9 @@ from raft_chaos.raft.state.features import NONE, Features
 
 SCHEDULE_SCHEMA = 1
 
-AnchorEvent: TypeAlias = Literal["leader_elected", "leader_committed", "vote_granted", "log_truncated"]
+AnchorEvent: TypeAlias = Literal["leader_elected", "leader_committed", "vote_granted", "log_truncated", "voter_added"]
+IN_EVERY_CLUSTER: tuple[AnchorEvent, ...] = ("leader_elected", "leader_committed", "vote_granted", "log_truncated")
+"""Those that may happen whatever the nodes have: a voter is only added where the members change."""
 RequiredEvent: TypeAlias = Literal["leader_killed", "leader_isolated"]
 
 

@@ -38,7 +38,7 @@ POWER_LOSS, STALE_LOG, CHURN, DIVIDED, STANDING = CHANCE = (
     "divided",
     "standing",
 )
-"""The names of the episodes of chance: those below, and the partition that stands (`standing`)."""
+"""The names of the episodes of chance: those below, and the partition that stands (`endings`)."""
 
 
 class Draft(NamedTuple):

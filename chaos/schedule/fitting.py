@@ -28,6 +28,7 @@ ASKED_BY_ANCHOR: dict[AnchorEvent, Ability] = {
     "leader_committed": "events",
     "vote_granted": "events",
     "log_truncated": "events",
+    "voter_added": "events",
 }
 ASKED_BY_REQUIRED: dict[RequiredEvent, tuple[Ability, ...]] = {
     "leader_killed": ("kill", "leader"),

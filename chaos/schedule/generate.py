@@ -1,6 +1,6 @@
 """From a seed to a schedule: `generate` is a pure function of the seed and a `ScheduleConfig`.
 
-First the seed draws the options of the whole run (`swarm`), then the faults (`standing`) and the client operations
+First the seed draws the options of the whole run (`swarm`), then the faults (`endings`) and the client operations
 (`draw_operations`), each from streams of its own: a different number of clients moves no fault, and different faults
 move no operation. Then `fitting` leaves out what the target cannot do. Last, where each node has a reader of its own,
 that reads every key at the end.
@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header, Operation, RequiredEvent, Schedule
 from raft_chaos.chaos.schedule.draw_faults import quiet_us
+from raft_chaos.chaos.schedule.endings import draw_all_faults
 from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.leases import breaking, probers, probes, with_leases
 from raft_chaos.chaos.schedule.queue_workload import draw_queue
-from raft_chaos.chaos.schedule.standing import draw_all_faults
 from raft_chaos.chaos.schedule.steered.catalogue import OLD_LEASE
 from raft_chaos.chaos.schedule.swarm import Swarm, draw
 from raft_chaos.chaos.schedule.workload import (

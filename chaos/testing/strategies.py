@@ -12,7 +12,7 @@ Times are integers in µs from the start of the run, drawn in whole ms. Nodes ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -28,7 +28,7 @@ except ImportError as error:
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS, FaultKind
 from raft_chaos.chaos.faults.domain import MS, Built, Chosen, Domain, Drawn, OneOf, Several, Whole, range_us
 from raft_chaos.chaos.schedule.config import LEAST_TIMEOUTS, MOST_NODES, ScheduleConfig
-from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Header, Operation, Schedule, SimModel, When
+from raft_chaos.chaos.schedule.data import IN_EVERY_CLUSTER, Fault, Header, Operation, Schedule, SimModel, When
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.raft.state.features import MEMBERSHIP, Features
 from raft_chaos.raft.state.timing import Timing
@@ -37,7 +37,6 @@ __all__ = ["ClusterConfig", "cluster_configs", "faults", "schedules", "timings",
 
 FEWEST_NODES = 3
 MOST_CLIENTS = 100
-ANCHORS: tuple[AnchorEvent, ...] = get_args(AnchorEvent)
 FUNCTIONS: tuple[OpFunction, ...] = ("put", "get", "append", "cas", "delete")
 
 T = TypeVar("T")
@@ -152,7 +151,9 @@ def _whens(from_us: int, until_us: int, *, anchored: bool) -> SearchStrategy[Whe
     at = _ms(from_us, until_us).map(lambda at_us: When(at_us=at_us))
     if not anchored:
         return at
-    return at | st.tuples(st.sampled_from(ANCHORS), st.integers(1, 5), _ms(0, 50 * MS)).map(lambda on: When(None, *on))
+    return at | st.tuples(st.sampled_from(IN_EVERY_CLUSTER), st.integers(1, 5), _ms(0, 50 * MS)).map(
+        lambda on: When(None, *on)
+    )
 
 
 def _of(domain: Domain) -> SearchStrategy[Any]:

@@ -3,12 +3,13 @@
 A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). Three
 come on top: that of the first election, in seeds that have no warmup, the quiet one, and a transfer of the leadership
 that is lost, at the end. Leaders that believe in an old lease are for seeds whose nodes have leases, instead of others.
+Episodes of a feature come last, in some of the seeds that are not steered and whose nodes have it (`endings`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import cycle
 from random import Random
 from typing import NamedTuple
@@ -17,14 +18,17 @@ from raft_chaos.chaos.faults.action import some
 from raft_chaos.chaos.faults.catalogue import FaultKind
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.steered import (
+    behind_in_term,
     divergent_tail,
     figure_8,
     first_election,
     held_over,
     leads_again,
+    lost_change,
     lost_holder,
     lost_since,
     lost_transfer,
+    missed_promotion,
     old_bridge,
     old_lease,
     one_victim,
@@ -32,6 +36,7 @@ from raft_chaos.chaos.schedule.steered import (
     snapshot_lost,
     split_votes,
     unanswered,
+    unreadable_entries,
 )
 from raft_chaos.chaos.schedule.steered.plot import Plot, Steered
 
@@ -69,9 +74,14 @@ were."""
 OLD_LEASE: dict[str, Steered] = {episode.name: episode for episode in old_lease.EPISODES}
 """The episodes of seeds whose nodes have leases, and of no others."""
 
+OF_FEATURES: tuple[Steered, ...] = tuple(
+    module.EPISODE for module in (lost_change, unreadable_entries, missed_promotion, behind_in_term)
+)
+"""The episodes that end the safety phase of seeds whose nodes have their features."""
+
 STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)} | OLD_LEASE
 
-ALL = (*STEERED.values(), FIRST_ELECTION, QUIET, LOST_TRANSFER)
+ALL = (*STEERED.values(), *OF_FEATURES, FIRST_ELECTION, QUIET, LOST_TRANSFER)
 
 
 def chosen(rng: Random, share: float, kinds: Collection[FaultKind]) -> tuple[str, ...]:
@@ -100,6 +110,20 @@ def in_turns(
         windows.append(Window(at_us, lasts_us, plot.faults))
         at_us += lasts_us + GAP_TIMEOUTS * unit
     return windows
+
+
+def in_a_row(
+    episodes: Sequence[Steered], rng: Random, nodes: Collection[str], unit: int, at_us: int, stands_us: int
+) -> list[Fault]:
+    """The faults of these episodes, one after the other from that time on; the last step of one that stands lasts
+    `stands_us`, and the next one comes after it."""
+    faults: list[Fault] = []
+    for number, episode in enumerate(episodes, 1):
+        plot = Plot(f"s{number:04}-{episode.name}", When(at_us=at_us), rng, unit, len(nodes) % 2 == 0, stands_us)
+        episode.build(plot)
+        faults += plot.faults
+        at_us += (episode.timeouts + GAP_TIMEOUTS) * unit + (stands_us if episode.stands else 0)
+    return faults
 
 
 def episode_of(fault: str) -> str:

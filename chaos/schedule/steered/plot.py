@@ -11,9 +11,10 @@ import msgspec
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.catalogue import FaultKind
 from raft_chaos.chaos.faults.grudge import Shape, apart
-from raft_chaos.chaos.faults.names import LEADER, OTHERS
+from raft_chaos.chaos.faults.names import FAR, LEADER, NEAR, OTHERS, PIVOT
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, When
+from raft_chaos.raft.state.features import Features
 
 SOON_US = 1_000
 
@@ -21,13 +22,15 @@ SOON_US = 1_000
 @dataclass
 class Plot:
     """The faults of one episode. `unit` is the longest election timeout (µs), and `even` says whether the number of
-    nodes is even. The first step comes at `begin`; each is named `name` and its number."""
+    nodes is even. The first step comes at `begin`; each is named `name` and its number. The last step of an episode
+    that stands lasts `stands_us`."""
 
     name: str
     begin: When
     rng: Random
     unit: int
     even: bool
+    stands_us: int = 0
     faults: list[Fault] = field(default_factory=list)
 
     def lasting(self, least: float, most: float) -> int:
@@ -52,6 +55,11 @@ class Plot:
         """Adds a cut of the leader from all others; returns its id."""
         return self.split([[LEADER], [OTHERS]], duration_us, when, "isolate_leader")
 
+    def needs_all(self, of: str, when: When) -> str:
+        """Adds the last step of an episode that stands: a smallest majority is left, so each of its nodes is needed.
+        They are the leader, pivot and near of when the fault `of` struck; returns its id."""
+        return self.split([then(of, LEADER, PIVOT, NEAR), then(of, FAR)], self.stands_us, when)
+
 
 class Steered(msgspec.Struct, frozen=True):
     """One kind of steered episode.
@@ -68,6 +76,17 @@ class Steered(msgspec.Struct, frozen=True):
     build: Callable[[Plot], object]
     one_entry_a_message: bool = False
     """Whether it only succeeds if a message carries one entry."""
+    features: tuple[str, ...] = ()
+    """The features of the nodes without which it brings nothing about (`raft.state.features`)."""
+    not_with: tuple[str, ...] = ()
+    """Those with which it brings nothing about."""
+    stands: bool = False
+    """Whether its last step lasts so long that progress is owed meanwhile (`liveness_under_fault`)."""
+
+    def exists_with(self, features: Features) -> bool:
+        """Whether nodes with these features can come into its situation."""
+        has_what_it_needs = all(getattr(features, name) for name in self.features)
+        return has_what_it_needs and not any(getattr(features, name) for name in self.not_with)
 
 
 def after(fault: str, after_us: int = 0) -> When:

@@ -12,6 +12,7 @@ import pytest
 
 from raft_chaos.chaos.faults.catalogue import FaultKind
 from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.mutants.leadership import LEADERSHIP
 from raft_chaos.chaos.mutants.membership import MEMBERSHIP
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe
@@ -42,6 +43,10 @@ SEEDS = {
     "prevote_survives_leader": (12, 8, 20),
     "quorum_check_forgets_itself": (9, 8, 20),
     "loses_quorum_and_leads": (9, 8, 20),
+    "prevote_ignores_lower_term": (6, 12, 20),
+    "transfer_to_stale_log": (1, 8, 20),
+    "transfer_never_given_up": (7, 8, 20),
+    "transfer_asks_for_pre_votes": (45, 8, 20),
     "ack_before_sync": (6, 8, 20),
     "truncate_on_stale_append": (2, 8, 20),
     "conflict_cut_too_far": (157, 8, 20),
@@ -70,21 +75,27 @@ SEEDS = {
     "changes_overlap": (315, 8, 20),
     "apply_time_joint": (1, 8, 20),
     "rollback_keeps_membership": (282, 8, 20),
+    "snapshot_keeps_newer_membership": (74, 8, 20),
+    "learner_refuses_vote": (55, 12, 20),
     "learner_counts": (24, 8, 20),
-    "self_removal_counts_itself": (74, 8, 20),
-    "removed_leader_leads_on": (41, 8, 20),
+    "self_removal_counts_itself": (1, 8, 20),
+    "removed_leader_leads_on": (1, 8, 20),
     "session_expiry_by_clock": (1, 8, 20),
     "dedup_in_leader_memory": (1, 8, 20),
+    "read_error_matches_nothing": (15, 8, 20),
     "deleted_entry_read_back": (5, 8, 20),
+    "commit_meta_first": (221, 8, 20),
     "lease_too_long": (15, 8, 20),
     "phantom_contact": (8, 8, 20),
     "lease_survives_transfer": (168, 8, 20),
 }
 """For each mutant a seed, and the seconds and the operations a second with which it convicts."""
 
+LEASES = ("lease_too_long", "phantom_contact", "lease_survives_transfer")
 MORE_KINDS: dict[str, tuple[FaultKind, ...]] = {
     **{mutant.id: ("membership",) for mutant in MEMBERSHIP},
-    **dict.fromkeys(("lease_too_long", "phantom_contact", "lease_survives_transfer"), ("transfer",)),
+    **dict.fromkeys((*LEASES, *(mutant.id for mutant in LEADERSHIP)), ("transfer",)),
+    "read_error_matches_nothing": ("disk_error",),
 }
 """The kinds of faults that the seeds of these mutants have beside the others."""
 

@@ -66,6 +66,26 @@ def test_whoever_a_committed_configuration_leaves_out_is_no_member() -> None:
     assert view.members.includes("n3")
 
 
+def test_a_voter_is_added_when_its_leader_appends_that_it_is() -> None:
+    happened = list[tuple[str, int, str]]()
+    view = ClusterView(NODES, lambda *event: happened.append(event), NODES[:2])
+
+    def used(node: str, index: int, **members: tuple[str, ...]) -> list[tuple[str, int, str]]:
+        happened.clear()
+        view.observe(ConfigurationUsed(node=node, inc=1, t_us=1, index=index, members=Members(**members)))
+        return list(happened)
+
+    for node in NODES:
+        view.status(node, "leader" if node == "n1" else "follower", 2)
+    happened.clear()
+    assert used("n1", 2, voters=("n1", "n2"), learners=("n3",)) == []
+    assert used("n1", 3, voters=("n1", "n2", "n3"), old_voters=("n1", "n2")) == [("voter_added", 1, "n1")]
+    assert used("n1", 4, voters=("n1", "n2", "n3")) == [], "the end of joint consensus adds nobody"
+    assert used("n2", 3, voters=("n1", "n2", "n3"), old_voters=("n1", "n2")) == [], "a follower only hears of it"
+    assert used("n1", 5, voters=("n1", "n3")) == []
+    assert used("n1", 6, voters=("n1", "n2", "n3")) == [("voter_added", 2, "n1")]
+
+
 def test_a_cluster_may_begin_with_some_of_its_nodes() -> None:
     view = ClusterView(NODES, lambda event, number, reporter: None, NODES[:2])
     assert [view.members.includes(node) for node in NODES] == [True, True, False]

@@ -20,19 +20,37 @@ from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.chaos.schedule.draw_faults import quiet_us
 from raft_chaos.chaos.schedule.follow import follows
 from raft_chaos.chaos.schedule.generate import generate
-from raft_chaos.chaos.schedule.steered.catalogue import ALL, FIRST_ELECTION, OLD_LEASE, STEERED, episode_of, in_turns
+from raft_chaos.chaos.schedule.steered.catalogue import (
+    ALL,
+    FIRST_ELECTION,
+    OF_FEATURES,
+    OLD_LEASE,
+    STEERED,
+    episode_of,
+    in_a_row,
+    in_turns,
+)
 from raft_chaos.chaos.schedule.steered.plot import Plot, Steered
 from raft_chaos.chaos.schedule.swarm import EARLY_SHARE, PLAIN_STEERED_SHARE, STEERED_SHARE, draw
 from raft_chaos.chaos.schedule.workload import draw_operations
 from raft_chaos.invariants.events import Event, FaultInjected, Started
-from raft_chaos.raft.state.features import Features
+from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.state.timing import Timing
 
 TIMING = Timing(150_000, 300_000, 50_000)
 UNIT = TIMING.election_timeout_max_us
 BEGIN_US = 2_000_000
 WIDE = ScheduleConfig(swarm=True, nodes=0, faults=VIRTUAL_KINDS, ops_per_second=0)
-EVERY_EPISODE = pytest.mark.parametrize("episode", STEERED.values(), ids=list(STEERED))
+EPISODES = STEERED | {episode.name: episode for episode in OF_FEATURES}
+EVERY_EPISODE = pytest.mark.parametrize("episode", EPISODES.values(), ids=list(EPISODES))
+FEATURES = {
+    "lost_change": Features(check_quorum=True, membership="joint", snapshot_every=20),
+    "unreadable_entries": Features(cache_bytes=1_000),
+    "missed_promotion": Features(check_quorum=True, membership="single"),
+    "behind_in_term": Features(pre_vote=True),
+}
+"""For each episode of a feature, nodes that have it."""
+STANDS_US = 25 * UNIT
 MAY_NOT_COME = {"split_votes-4"}
 """Steps for which chance decides whether their moment comes: whether one of two candidates wins."""
 
@@ -43,7 +61,9 @@ FEWEST_NODES = {"lost_since": 5}
 def alone(episode: Steered, seed: int, nodes: int = 3) -> Schedule:
     """A schedule with this episode and nothing else."""
     names, until_us = [f"n{number}" for number in range(1, nodes + 1)], BEGIN_US + (episode.timeouts + 3) * UNIT
-    plot = Plot(f"s01-{episode.name}", When(at_us=BEGIN_US), Random(seed), UNIT, nodes % 2 == 0)
+    if episode.stands:
+        until_us += STANDS_US
+    plot = Plot(f"s01-{episode.name}", When(at_us=BEGIN_US), Random(seed), UNIT, nodes % 2 == 0, STANDS_US)
     episode.build(plot)
     header = Header(
         seed=seed,
@@ -53,6 +73,7 @@ def alone(episode: Steered, seed: int, nodes: int = 3) -> Schedule:
         safety_until_us=until_us,
         liveness_for_us=0,
         model=SimModel(entries_per_message=int(episode.one_entry_a_message)),
+        features=FEATURES.get(episode.name, NONE),
     )
     return Schedule(header, plot.faults, draw_operations(seed, header.clients, 30, until_us))
 
@@ -96,6 +117,22 @@ def test_episodes_follow_one_after_the_other_until_there_is_no_room() -> None:
         assert window.at_us > before.at_us + before.lasts_us
     assert in_turns(["leads_again"], Random(1), nodes, UNIT, BEGIN_US, BEGIN_US + UNIT) == []
     assert in_turns([], Random(1), nodes, UNIT, BEGIN_US, BEGIN_US + 30 * UNIT) == []
+
+
+def test_the_next_of_a_row_waits_until_an_episode_that_stands_is_over() -> None:
+    promotion, change = EPISODES["missed_promotion"], EPISODES["lost_change"]
+    faults = in_a_row((promotion, change), Random(1), ["n1", "n2", "n3"], UNIT, BEGIN_US, STANDS_US)
+    assert [episode_of(fault.id) for fault in faults] == ["missed_promotion"] * 5 + ["lost_change"] * 2
+    assert [fault.duration_us for fault in faults].count(STANDS_US) == 1
+    begins_us = [fault.when.at_us for fault in faults if fault.when.at_us is not None]
+    assert begins_us == [BEGIN_US, BEGIN_US + (promotion.timeouts + 2) * UNIT + STANDS_US]
+
+
+def test_an_episode_of_features_exists_with_what_it_needs_and_without_what_prevents_it() -> None:
+    for episode in OF_FEATURES:
+        features = FEATURES[episode.name]
+        assert episode.exists_with(features) and not episode.exists_with(NONE)
+        assert all(not episode.exists_with(replace(features, **{name: 1})) for name in episode.not_with)
 
 
 def test_a_share_of_the_seeds_is_steered_with_every_episode_among_them() -> None:
@@ -174,11 +211,18 @@ def test_every_step_comes_and_the_right_core_stands_it(episode: Steered) -> None
         ("split_votes", 4, "half_is_majority", "election_safety"),
         ("unanswered", 3, "no_client_dedup", "acknowledged_writes"),
         ("lost_since", 5, "stale_progress_kept", "consistency_check"),
+        ("lost_change", 3, "snapshot_keeps_newer_membership", "membership_changes"),
+        ("unreadable_entries", 5, "read_error_matches_nothing", "committed_log_append_only"),
+        ("missed_promotion", 3, "learner_refuses_vote", "liveness_under_fault"),
+        ("missed_promotion", 6, "learner_refuses_vote", "liveness_under_fault"),
+        ("behind_in_term", 3, "prevote_ignores_lower_term", "liveness_under_fault"),
+        ("behind_in_term", 4, "prevote_ignores_lower_term", "liveness_under_fault"),
     ],
 )
 def test_an_episode_convicts_what_it_was_built_for(name: str, nodes: int, mutant: str, invariant: str) -> None:
     """Within a few seeds: the chance of a seed is from one in three to certain."""
-    assert any(invariant in played(alone(STEERED[name], seed, nodes), mutant, until=invariant)[1] for seed in range(12))
+    schedules = (alone(EPISODES[name], seed, nodes) for seed in range(12))
+    assert any(invariant in played(schedule, mutant, until=invariant)[1] for schedule in schedules)
 
 
 def test_a_snapshot_that_was_acknowledged_too_early_is_lost() -> None:
