@@ -11,6 +11,7 @@ def text() -> str:
         [code(m.id), m.mistake, m.source, ", ".join(_link(one) for one in m.invariants) or "nothing yet"]
         for m in MUTANTS.values()
     ]
+    survivors = [[code(m.id), m.survives] for m in MUTANTS.values() if m.survives]
     shows = {"same world": "two runs in the same world", "lockstep": "sim and lockstep"}
     sabotages = [[code(s.id), s.mistake, shows[s.shows]] for s in SABOTAGES.values()]
     return page(
@@ -19,8 +20,7 @@ def text() -> str:
         "invariants convicts a mutant; the first is the typical one.",
         "chaos/mutants",
         table(["mutant", "mistake", "where it was found", "convicted by"], mutants),
-        "Some survive campaigns:",
-        table(["mutant", "why"], [[code(m.id), m.survives] for m in MUTANTS.values() if m.survives]),
+        *(["Some survive campaigns:", table(["mutant", "why"], survivors)] if survivors else []),
         "## Sabotages",
         *paragraphs(sabotage)[:2],
         "They are for [`raft-chaos selfcheck --mutant ID`](../determinism.md).",
