@@ -36,7 +36,7 @@ from raft_chaos.chaos.schedule.swarm import Swarm
 
 SHARE = 1 / 8
 """The share of the seeds that end with a partition, of those that may."""
-OF_FEATURES_SHARE, EACH_SHARE = 0.5, 0.7
+OF_FEATURES_SHARE, EACH_SHARE = 0.7, 0.7
 """Of the others, the share that end with episodes of features, if their nodes have any; then each is drawn by
 itself."""
 VIRTUAL_TIMEOUTS = 25

@@ -53,7 +53,7 @@ SEEDS = {
     "conflict_cut_committed": (3, 8, 20),
     "rollback_committed": (11, 8, 20),
     "withdraw_before_step_down": (1, 8, 20),
-    "hint_as_match": (7, 12, 40),
+    "hint_as_match": (1, 12, 40),
     "match_starts_valid": (3, 8, 20),
     "half_is_majority": (4, 8, 20),
     "leader_counts_unsynced_self": (2, 8, 20),
