@@ -65,6 +65,22 @@ def test_the_leader_changes_the_members_and_every_node_shows_them(tmp_path: Path
     run(main)
 
 
+def test_a_leader_on_a_slow_disk_answers_that_it_removed_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others commit that, and it leads no more, long before its own disk has it: what it committed is no secret."""
+
+    async def main() -> None:
+        async with Nodes(tmp_path, 3, timing=NEVER) as nodes:
+            await n1_leads(nodes, "n2", "n3")
+            monkeypatch.setattr(nodes.running["n1"]._host, "_sync_delay_us", lambda: 100_000)
+            status, _, body = await nodes.request("n1", "POST", "/membership", data=b'{"remove": "n1"}')
+            assert (status, body["ok"], body["voters"], body["committed"]) == (200, True, ["n2", "n3"], True)
+            assert body["leader"] is None and (await nodes.get("n1", "/status"))["role"] == "follower"
+
+    run(main)
+
+
 def test_a_follower_redirects_and_the_method_stays(tmp_path: Path) -> None:
     async def main() -> None:
         async with Nodes(tmp_path, 3, timing=NEVER) as nodes:
