@@ -163,6 +163,8 @@ class Leader(Compaction):
         progress = self.progress.get(source)
         if progress is None:
             return None  # it was a member
+        if progress.is_caught_up and self.now_us - progress.contact_us >= self.timing.election_timeout_min_us:
+            self._begin_catch_up_round(progress)  # it may have been down since, and lack any number of entries
         progress.contact_us = self.now_us
         if m.round > progress.round:
             progress.round = m.round
@@ -193,9 +195,13 @@ class Leader(Compaction):
     def _end_catch_up_round(self, progress: Progress) -> None:
         """A learner has all entries that this leader had when the round began. It has caught up once a round is shorter
         than an election timeout: it could fall behind no longer than that (thesis, §4.2.1)."""
-        progress.is_caught_up = self.now_us - progress.since_us < self.timing.election_timeout_min_us
-        progress.goal = 0 if progress.is_caught_up else self.log.last_index
-        progress.since_us = self.now_us
+        if self.now_us - progress.since_us < self.timing.election_timeout_min_us:
+            progress.is_caught_up, progress.goal = True, 0
+        else:
+            self._begin_catch_up_round(progress)
+
+    def _begin_catch_up_round(self, progress: Progress) -> None:
+        progress.is_caught_up, progress.goal, progress.since_us = False, self.log.last_index, self.now_us
 
     def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
         """Moves next_index back to where the logs may match (§5.3). Returns False for an outdated rejection."""

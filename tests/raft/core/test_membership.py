@@ -226,6 +226,28 @@ def test_a_learner_counts_in_no_majority() -> None:
     assert cluster["n1"].core.commit_index == before + 1
 
 
+def test_a_learner_that_comes_back_catches_up_anew() -> None:
+    """It is heard again before it has what it missed, and a cluster that needs its vote would wait for that."""
+    cluster = with_learner()
+    cluster.settle()
+    cluster.heartbeat("n1")
+    assert cluster["n1"].core.progress["n3"].is_caught_up
+    cluster.cut_off = frozenset({"n3"})
+    for number in range(1 + SHORTEST_US // TIMING.heartbeat_us):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+        cluster.heartbeat("n1")
+    cluster.cut_off = frozenset()
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n3")  # the answer to one heartbeat
+    ask(cluster, Change(promote=("n3",)))
+    assert answer(cluster["n1"]) == "promote n3: it has not caught up yet; try again"
+    cluster.settle()
+    cluster.heartbeat("n1")
+    changed(cluster, Change(promote=("n3",)))
+    assert "n3" in voters(cluster["n1"])
+
+
 def test_a_learner_does_not_keep_a_leader_that_hears_no_voter() -> None:
     cluster = with_learner()
     cluster.settle()
