@@ -15,6 +15,10 @@ from raft_chaos.raft.state.progress import Progress
 
 NO_OP = b""
 
+LONGEST_WRITE_TIMEOUTS = 10
+"""A follower may write a snapshot for so many of the longest election timeouts until its leader keeps no entries for
+it any more."""
+
 
 class Leader(Compaction):
     """What a node does while it leads."""
@@ -119,10 +123,11 @@ class Leader(Compaction):
 
     @property
     def must_keep_log(self) -> bool:
-        """Whether a follower that answers gets the snapshot that this log begins with, or the entries behind it.
+        """Whether a follower gets the snapshot that this log begins with, or the entries behind it.
 
         If the log were compacted now, the follower would need another snapshot after this one, and then another one:
-        where entries come faster than snapshots arrive, it would never catch up.
+        where entries come faster than snapshots arrive, it would never catch up. While it writes the snapshot, it does
+        not answer; one that is silent for longer is taken for dead.
         """
         return self.role == "leader" and any(map(self._needs_log, self.progress.values()))
 
@@ -130,8 +135,9 @@ class Leader(Compaction):
         snapshot, base = progress.snapshot, self.log.base_index
         if snapshot is None or snapshot.index != base:
             return False
-        answers = self.now_us - progress.contact_us < self.timing.election_timeout_min_us
-        return answers and progress.match_index < max(base, progress.bridge)
+        silent_us = self.now_us - progress.contact_us
+        may_write = silent_us < LONGEST_WRITE_TIMEOUTS * self.timing.election_timeout_max_us
+        return may_write and progress.match_index < max(base, progress.bridge)
 
     def _on_install_snapshot_reply(self, source: str, m: InstallSnapshotReply) -> None:
         progress = self._answered_by(source, m)

@@ -39,7 +39,7 @@ class Progress(msgspec.Struct):
     `round` is the latest round of heartbeats of which the follower has answered a message (`core.reads`).
 
     A follower that has got a snapshot needs the entries behind it, up to `bridge`: all that the leader had when the
-    snapshot arrived. The leader keeps these, as long as the follower answers (`core.leader.Leader.must_keep_log`).
+    snapshot arrived. The leader keeps these, unless the follower is silent (`core.leader.Leader.must_keep_log`).
 
     A learner catches up in rounds (thesis, §4.2.1): the present one began at `since_us`, and ends when the learner has
     all up to `goal`; 0 if no round runs.

@@ -7,6 +7,7 @@ from scenario_steps import Observed, cluster_of, exchange, judged_recovery, seen
 
 from cluster import TIMING, Cluster, command, entries
 from raft_chaos.invariants.events import HARNESS, NodeExited
+from raft_chaos.raft.core.leader import LONGEST_WRITE_TIMEOUTS
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import Features
@@ -23,7 +24,9 @@ def behind(parts: Parts, *, logs: bool = False, missed: int = 8) -> Cluster:
     cluster = cluster_of(parts, timing=EVERY_3, logs=there, term=2 if logs else 0)
     cluster.cut_off = frozenset({"n3"})
     win(cluster, "n1", "n2")
-    cluster.now_us += TIMING.election_timeout_max_us  # n3 is silent, so n1 does not keep its log for it
+    cluster.now_us += (
+        LONGEST_WRITE_TIMEOUTS * TIMING.election_timeout_max_us
+    )  # n3 is silent, so n1 does not keep its log for it
     for number in range(missed):
         cluster.submit("n1", command(str(number)))
         cluster.settle()

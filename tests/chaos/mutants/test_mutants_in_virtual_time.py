@@ -65,7 +65,7 @@ SEEDS = {
     "follower_commit_regress": (3, 8, 20),
     "no_client_dedup": (10, 8, 20),
     "deposed_leader_reads": (1, 8, 20),
-    "prev_zero_reappends": (174, 8, 20),
+    "prev_zero_reappends": (143, 8, 20),
     "snapshot_keeps_conflict": (94, 8, 20),
     "snapshot_off_by_one": (13, 8, 20),
     "nack_below_snapshot": (23, 8, 60),

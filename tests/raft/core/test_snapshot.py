@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cluster import TIMING, Cluster, Server, command, entries
 from raft_chaos.invariants.events import EntryApplied, LogTruncated, SnapshotInstalled, SnapshotRestored, SnapshotTaken
 from raft_chaos.invariants.judge import Judge
+from raft_chaos.raft.core.leader import LONGEST_WRITE_TIMEOUTS
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.log import Log
@@ -314,7 +315,9 @@ def test_the_leader_finishes_a_transfer_although_it_takes_newer_snapshots_meanwh
     first = leader.core.progress["n3"].snapshot
     assert first is not None
     cluster.cut_off = frozenset({"n3"})
-    leader.core.progress["n3"].contact_us -= TIMING.election_timeout_min_us  # or it would keep its log for n3
+    leader.core.progress["n3"].contact_us -= (
+        LONGEST_WRITE_TIMEOUTS * TIMING.election_timeout_max_us
+    )  # or it would keep its log for n3
     for number in range(8):
         cluster.submit("n1", command(f"more {number}"))
         cluster.settle()
@@ -337,7 +340,9 @@ def test_a_follower_that_was_silent_gets_the_newest_snapshot_alone(is_silent: bo
     cluster.drop()
     cluster.cut_off = frozenset({"n3"})
     progress = leader.core.progress["n3"]
-    progress.contact_us -= TIMING.election_timeout_min_us  # or the leader would keep its log for it
+    progress.contact_us -= (
+        LONGEST_WRITE_TIMEOUTS * TIMING.election_timeout_max_us
+    )  # or the leader would keep its log for it
     for number in range(8):
         cluster.submit("n1", command(f"more {number}"))
         cluster.settle()
@@ -416,7 +421,7 @@ def test_a_follower_that_does_not_answer_keeps_no_leader_from_compacting_its_log
     cluster = behind()
     cluster.cut_off = frozenset({"n3"})
     before = cluster["n1"].core.log.base_index
-    for number in range(TIMING.election_timeout_min_us // TIMING.heartbeat_us + 2):
+    for number in range(LONGEST_WRITE_TIMEOUTS * TIMING.election_timeout_max_us // TIMING.heartbeat_us + 2):
         cluster.heartbeat("n1")
         cluster.submit("n1", command(f"late {number}"))
         cluster.settle()
