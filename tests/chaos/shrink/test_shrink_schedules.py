@@ -216,7 +216,7 @@ def generated() -> list[Schedule]:
     sizes: dict[str, Any] = {"nodes": 5, "clients": 3, "warmup_s": 1, "duration_s": 6, "ops_per_second": 5}
     return [
         generate(seed, ScheduleConfig(swarm=bool(seed % 2), faults=FAULT_KINDS, liveness_s=1, **sizes))
-        for seed in range(60)
+        for seed in range(80)
     ]
 
 
