@@ -83,9 +83,14 @@ def test_the_target_is_a_single_node_and_not_the_leader(nodes: list[str]) -> Non
 
 
 def test_seeds_draw_it_and_a_seed_keeps_what_it_had() -> None:
-    wide = ScheduleConfig(swarm=True, nodes=0, faults=VIRTUAL_KINDS, ops_per_second=20)
+    # Without leases: some of the episodes of these are transfers.
+    wide = ScheduleConfig(swarm=True, nodes=0, faults=VIRTUAL_KINDS, ops_per_second=20, features=())
     without = ScheduleConfig(
-        swarm=True, nodes=0, faults=tuple(kind for kind in VIRTUAL_KINDS if kind != "transfer"), ops_per_second=20
+        swarm=True,
+        nodes=0,
+        faults=tuple(kind for kind in VIRTUAL_KINDS if kind != "transfer"),
+        ops_per_second=20,
+        features=(),
     )
     found = lost = 0
     for seed in range(40):
