@@ -7,8 +7,8 @@ When a worker dies, all seeds under way are lost, and it is unknown which seed k
 the seeds of that window again, one at a time: if a worker dies again, its only seed is the cause. Such a seed, and one
 on which the harness raises, is a failure of the harness; the other seeds continue.
 
-Each seed is a call of its own: it takes tens of milliseconds, so the cost of the call itself does not matter. A
-campaign keeps only the numbers of seeds that have ended, so it may have millions.
+A worker gets a batch of seeds (`batch`): one on this machine a single seed, since that takes tens of milliseconds and
+the call itself nothing. A campaign keeps only the numbers of seeds that have ended, so it may have millions.
 """
 
 from __future__ import annotations
@@ -18,21 +18,33 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
+from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
 
-from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignFile, SeedFailed, describe_campaign
+from raft_chaos.chaos.campaign.batch import (
+    Batch,
+    BatchEnd,
+    BatchSize,
+    OtherCodeError,
+    RunSeed,
+    SeedEnd,
+    code,
+    failure,
+    lasts_s,
+    run_batch,
+    unpacked,
+)
+from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignError, CampaignFile, SeedFailed, describe_campaign
 from raft_chaos.chaos.campaign.seed import SeedResult, run_seed, run_seed_compared
-from raft_chaos.chaos.run.settings import Settings, repro
-from raft_chaos.invariants.rundir import RunDir
-
-SeedEnd: TypeAlias = SeedResult | SeedFailed
-RunSeed: TypeAlias = Callable[[Settings, int, Path | None], SeedResult]
-"""Runs one seed, and writes its run directory, if it leaves one, into the folder. Must be importable by name."""
+from raft_chaos.chaos.run.settings import Settings
 
 WINDOW_PER_JOB = 4
-"""Seeds under way for each worker: no worker waits for work, and few seeds are lost when one dies."""
+"""Batches under way for each worker: no worker waits for work, and few seeds are lost when one dies."""
+
+MOST_SENT = 200
+"""So many run directories a campaign takes from workers elsewhere; further seeds make theirs again, where they are
+repeated."""
 
 MOST_FAILED = 20
 """A harness that failed on this many seeds will fail on the rest."""
@@ -77,6 +89,8 @@ class Campaign:
         """Why it stopped, or "". A campaign that stopped with its last result is still complete."""
         self._violated = self._file.violated
         self._failed = 0
+        self._code = code()
+        self._sends = MOST_SENT
         self._run_one = run_one or (run_seed_compared if compared else run_seed)
         self._max_failures = max_failures
         self._time_limit_s = time_limit_s
@@ -97,13 +111,17 @@ class Campaign:
         """The results of earlier calls of the same campaign that were stopped or killed."""
         return self._file.earlier()
 
-    def run(self, open_executor: Callable[[], Executor], window: int) -> Generator[SeedEnd, None, None]:
+    def run(
+        self, open_executor: Callable[[], Executor], window: int, *, far: bool = False
+    ) -> Generator[SeedEnd, None, None]:
         """Runs the seeds that have no result yet, and yields how each ends. Closing the generator stops the campaign.
 
-        `open_executor` is called once, and again after each death of a worker. `window` is how many seeds are under way
-        at once. If seeds are still under way, the executor is shut down without waiting; whether that ends them at once
-        depends on the executor.
+        `open_executor` is called once, and again after each death of a worker. `window` is how many batches of seeds
+        are under way at once. If some still are, the executor is shut down without waiting; whether that ends them at
+        once depends on the executor. `far`: its workers may be on other machines, and do not share the folder `out`.
+        Raises CampaignError if a worker has other code.
         """
+        size = BatchSize(lasts_s(window // WINDOW_PER_JOB) if far else 0)
         if self._time_limit_s is not None:
             self._deadline_s = time.monotonic() + self._time_limit_s
         fresh = self._in_time(seed for seed in self.seeds if seed not in self._file.done)
@@ -112,9 +130,11 @@ class Campaign:
         while not self.stopped:
             alone = bool(suspects)
             handed = self._in_time(_taken(suspects)) if alone else fresh
-            caught = yield from self._on_executor(open_executor(), handed, 1 if alone else window)
+            caught = yield from self._on_executor(open_executor(), handed, 1 if alone else window, size, far)
             if alone and caught:
-                yield self._ended(self._failure(caught.pop(), "its worker process died, twice in a row"))
+                yield self._ended(
+                    failure(self.settings, caught.pop(), self.out, "its worker process died, twice in a row")
+                )
             suspects.extend(caught)
             if not alone and not suspects:
                 break
@@ -122,43 +142,61 @@ class Campaign:
             self._file.append(CampaignEnd(seeds=self.done))
 
     def _on_executor(
-        self, executor: Executor, seeds: Iterator[int], window: int
+        self, executor: Executor, seeds: Iterator[int], window: int, size: BatchSize, far: bool
     ) -> Generator[SeedEnd, None, list[int]]:
         """Runs seeds until there are no more, or the executor breaks. Returns the seeds that were lost with it."""
-        under_way: dict[Future[SeedEnd], int] = {}
-        ended: SimpleQueue[Future[SeedEnd]] = SimpleQueue()
+        under_way: dict[Future[BatchEnd], list[int]] = {}
+        ended: SimpleQueue[Future[BatchEnd]] = SimpleQueue()
         caught: list[int] = []
+        apart: deque[int] = deque()  # of a batch that could not be run: one of them may be the cause
         try:
             while True:
-                while not caught and len(under_way) < window and (seed := next(seeds, None)) is not None:
+                while not caught and len(under_way) < window and (batch := self._next_batch(apart, seeds, size)):
                     try:
-                        future = executor.submit(_attempt, self._run_one, self.settings, seed, self.out)
+                        future = executor.submit(run_batch, self._batch(batch, far))
                     except BrokenExecutor:
-                        caught.append(seed)
+                        caught += batch
                         break
-                    under_way[future] = seed
+                    under_way[future] = batch
                     future.add_done_callback(ended.put)
                 if not under_way:
                     return caught
                 done = self._next_of(ended)
                 if done is None:
                     return caught
-                seed = under_way.pop(done)
+                batch = under_way.pop(done)
                 try:
-                    end = done.result()
+                    came = done.result()
                 except BrokenExecutor:
-                    caught.append(seed)
+                    caught += batch
                     continue
+                except (ImportError, OtherCodeError) as error:
+                    raise CampaignError(f"a worker cannot run this campaign: {error}") from None
                 except Exception as error:  # the executor's own error: it could not run the call, or return the result
-                    end = self._failure(seed, f"{type(error).__name__}: {error}", traceback.format_exc())
-                yield self._ended(end)
+                    if len(batch) > 1:
+                        apart.extend(batch)
+                        continue
+                    what = f"{type(error).__name__}: {error}"
+                    yield self._ended(failure(self.settings, batch[0], self.out, what, traceback.format_exc()))
+                else:
+                    size.learn(len(batch), came.took_s)
+                    self._sends -= len(came.folders)
+                    for one in came.ends:
+                        yield self._ended(unpacked(one, came.folders, self.out))
                 if self._stop_if_enough():
                     return caught
         finally:
-            self.given_up = sorted(under_way.values())
+            self.given_up = sorted(seed for batch in under_way.values() for seed in batch)
             for future in under_way:
                 future.cancel()
             executor.shutdown(wait=not under_way)
+
+    def _next_batch(self, apart: deque[int], seeds: Iterator[int], size: BatchSize) -> list[int]:
+        return [apart.popleft()] if apart else list(islice(seeds, size.seeds))
+
+    def _batch(self, seeds: Sequence[int], far: bool) -> Batch:
+        out, sends = (None, max(0, self._sends)) if far else (self.out, 0)
+        return Batch(self.settings, seeds, self._run_one, self._code, out, sends)
 
     def _ended(self, end: SeedEnd) -> SeedEnd:
         self._file.append(end)
@@ -184,7 +222,7 @@ class Campaign:
                 return
             yield seed
 
-    def _next_of(self, ended: SimpleQueue[Future[SeedEnd]]) -> Future[SeedEnd] | None:
+    def _next_of(self, ended: SimpleQueue[Future[BatchEnd]]) -> Future[BatchEnd] | None:
         """The seed that ends next; None if none ends before the deadline."""
         try:
             return ended.get(timeout=self._left_s())
@@ -199,22 +237,7 @@ class Campaign:
     def _stop_late(self) -> None:
         self.stopped = f"the time limit of {self._time_limit_s:g} s was reached"
 
-    def _failure(self, seed: int, error: str, trace: str = "") -> SeedFailed:
-        return _failed(self.settings, seed, self.out, error, trace)
-
 
 def _taken(seeds: deque[int]) -> Iterator[int]:
     while seeds:
         yield seeds.popleft()
-
-
-def _attempt(run_one: RunSeed, settings: Settings, seed: int, out: Path) -> SeedEnd:
-    """Runs in the worker. Turns an error into a value, since not every exception can be sent to another process."""
-    try:
-        return run_one(settings, seed, out)
-    except Exception as error:
-        return _failed(settings, seed, out, f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-def _failed(settings: Settings, seed: int, out: Path, error: str, trace: str) -> SeedFailed:
-    return SeedFailed(seed=seed, error=error, traceback=trace, repro=repro(settings, seed, RunDir(out)))

@@ -14,7 +14,7 @@ from raft_chaos.chaos.run.options import settings_of
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.data import Schedule
 
-DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
+DECIDES_NOTHING = ("--jobs", "--executor", "--scheduler", "--max-failures", "--time-limit")
 GIVEN_IN_REPRO = (
     *DECIDES_NOTHING,
     "--compare-leaderships",

@@ -6,13 +6,10 @@ goes to stdout: a table, or one JSON document.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -22,15 +19,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign, SeedEnd
+from raft_chaos.chaos.campaign.batch import SeedEnd
+from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_ranges
 from raft_chaos.chaos.campaign.other_code import by_other_code
 from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.common import fail, say_prose
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
-from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import World
 from raft_chaos.invariants.rundir import RunDir
@@ -60,23 +58,19 @@ WIDEST_BAR = 40
 def run_campaign(
     settings: Settings,
     seeds: Sequence[int],
-    jobs: int | None,
+    workers: Workers,
     out: Path,
     max_failures: int | None,
     time_limit_s: float | None,
     quiet: bool,
     as_json: bool,
-    open_executor: Callable[[], Executor] | None = None,
     *,
     compared: bool = False,
 ) -> Result:
-    """Runs the seeds, `jobs` at once (None: one per CPU).
-
-    `open_executor` can replace the processes on this machine by another executor. `compared` is the option
-    `--compare-leaderships`. Raises typer.Exit for bad arguments, and for a file in `out` that cannot be used.
+    """Runs the seeds by these workers. `compared` is the option `--compare-leaderships`. Raises typer.Exit for bad
+    arguments, for a file in `out` that cannot be used, and for workers that have other code.
     """
-    jobs = (os.cpu_count() or 1) if jobs is None else jobs
-    _check(settings, jobs, max_failures, time_limit_s)
+    _check(settings, max_failures, time_limit_s)
     if compared:
         _check_compared(settings, seeds)
     try:
@@ -97,18 +91,19 @@ def run_campaign(
     totals.file = str(campaign.path)
     with campaign:
         if not quiet:
-            _announce(campaign, totals, jobs)
-        _go(campaign, totals, open_executor or partial(WorkerPool, jobs), WINDOW_PER_JOB * jobs, quiet=quiet)
+            _announce(campaign, totals, workers.jobs)
+        try:
+            _go(campaign, totals, workers, quiet=quiet)
+        except CampaignError as error:
+            fail(str(error))
     return _result(campaign, totals, as_json=as_json)
 
 
-def _check(settings: Settings, jobs: int, max_failures: int | None, time_limit_s: float | None) -> None:
+def _check(settings: Settings, max_failures: int | None, time_limit_s: float | None) -> None:
     if settings.world not in PARALLEL:
         fail(f"--world: a parallel campaign needs one of {', '.join(PARALLEL)}, got {settings.world}")
     if settings.schedule_file is not None:
         fail("--schedule: a campaign draws its schedules from its seeds")
-    if jobs < 1:
-        fail(f"--jobs: expected at least 1, got {jobs}")
     if max_failures is not None and max_failures < 1:
         fail(f"--max-failures: expected at least 1, got {max_failures}")
     if time_limit_s is not None and not time_limit_s > 0:
@@ -143,16 +138,15 @@ def _announce(campaign: Campaign, totals: SeedTotals, jobs: int) -> None:
         )
 
 
-def _go(
-    campaign: Campaign, totals: SeedTotals, open_executor: Callable[[], Executor], window: int, *, quiet: bool
-) -> None:
+def _go(campaign: Campaign, totals: SeedTotals, workers: Workers, *, quiet: bool) -> None:
     """Runs the campaign to its end, or until the user interrupts it."""
     reported = 0
+    run = campaign.run(workers.open, WINDOW_PER_JOB * workers.jobs, far=workers.far)
     try:
         for result in campaign.earlier():
             _observe(totals, result)
         # Closed even if Ctrl-C comes between two results, since closing ends the workers.
-        with CampaignView(totals, quiet=quiet) as view, closing(campaign.run(open_executor, window)) as ends:
+        with CampaignView(totals, quiet=quiet) as view, closing(run) as ends:
             for end in ends:
                 if isinstance(end, SeedFailed):
                     totals.observe_failure(end.seed, end.error, end.repro)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -193,6 +193,19 @@ Jobs = Annotated[
     int | None,
     typer.Option(
         min=1, metavar="N", rich_help_panel=CAMPAIGN, help="Processes at once.", show_default="as many as cores"
+    ),
+]
+Executor = Annotated[
+    Literal["processes", "dask"],
+    typer.Option(rich_help_panel=CAMPAIGN, help="Where seeds run: processes of this machine, or the workers of Dask."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        rich_help_panel=CAMPAIGN,
+        help="With --executor dask: that of a scheduler, tcp://HOST:PORT.",
+        show_default="a cluster of its own",
     ),
 ]
 MaxFailures = Annotated[

@@ -43,6 +43,8 @@ def run(
     warmup: options.Warmup = 1.5,
     liveness: options.Liveness = 3.0,
     jobs: options.Jobs = None,
+    executor: options.Executor = "processes",
+    scheduler: options.Scheduler = None,
     max_failures: options.MaxFailures = None,
     time_limit: options.TimeLimit = None,
     out: options.Out = Path("runs"),
@@ -63,6 +65,7 @@ def run(
     if compare_leaderships and not is_campaign:
         fail("--compare-leaderships is for campaigns in sim: --world sim --seeds A..B, without --repeat")
     from raft_chaos.chaos.cli.run import running
+    from raft_chaos.chaos.cli.run.workers import chosen_workers
 
     chosen = running.chosen(
         context,
@@ -97,7 +100,8 @@ def run(
     if time_limit is not None and not time_limit > 0:
         fail(f"--time-limit: expected more than 0 seconds, got {time_limit:g}")
     if is_campaign:
-        return running.campaign(chosen, shown, out, jobs, max_failures, time_limit, compared=compare_leaderships)
-    if jobs is not None or max_failures is not None:
-        fail("--jobs and --max-failures are for campaigns in sim: --world sim --seeds A..B")
+        with chosen_workers(executor, scheduler, jobs) as workers:
+            return running.campaign(chosen, shown, out, workers, max_failures, time_limit, compared=compare_leaderships)
+    if jobs is not None or max_failures is not None or scheduler is not None or executor != "processes":
+        fail("--jobs, --executor, --scheduler and --max-failures are for campaigns in sim: --world sim --seeds A..B")
     return running.runs(chosen, shown, out, repeat, time_limit)

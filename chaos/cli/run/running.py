@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from raft_chaos.chaos.campaign.file import seed_ranges
+from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import chosen_settings, given_options, make_folder
 from raft_chaos.chaos.cli.common import parse_seeds, say, say_prose
@@ -80,7 +81,7 @@ def campaign(
     what: Chosen,
     shown: Shown,
     out: Path,
-    jobs: int | None,
+    workers: Workers,
     max_failures: int | None,
     time_limit: float | None,
     *,
@@ -88,7 +89,7 @@ def campaign(
 ) -> Result:
     make_folder(out)
     _say_differing(what, shown)
-    given = (what.settings, what.seeds, jobs, out, max_failures, time_limit, shown.quiet, shown.as_json)
+    given = (what.settings, what.seeds, workers, out, max_failures, time_limit, shown.quiet, shown.as_json)
     return run_campaign(*given, compared=compared)
 
 

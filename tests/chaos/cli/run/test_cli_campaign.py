@@ -21,6 +21,7 @@ from builders.waiting import eventually
 from raft_chaos.chaos.campaign import file as campaign_file
 from raft_chaos.chaos.campaign.campaign import Campaign
 from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli.read.saved import render_saved
 from raft_chaos.chaos.cli.result import show
 from raft_chaos.chaos.cli.run.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
@@ -42,7 +43,6 @@ def called(
     seeds: range,
     *,
     of: Settings | None = None,
-    jobs: int | None = 2,
     max_failures: int | None = None,
     time_limit_s: float | None = None,
     quiet: bool = False,
@@ -50,8 +50,8 @@ def called(
     compared: bool = False,
 ) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a campaign whose seeds are run in threads, which start at once."""
-    threads = partial(ThreadPoolExecutor, 2)
-    given = (of or settings(), seeds, jobs, out, max_failures, time_limit_s, quiet, as_json, threads)
+    threads = Workers(partial(ThreadPoolExecutor, 2), 2)
+    given = (of or settings(), seeds, threads, out, max_failures, time_limit_s, quiet, as_json)
     result = run_campaign(*given, compared=compared)
     with pytest.raises(typer.Exit) as ended:
         show(result)
@@ -233,7 +233,6 @@ def test_the_page_for_github_goes_to_the_summary(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"jobs": 0}, "--jobs: expected at least 1, got 0"),
         ({"max_failures": 0}, "--max-failures: expected at least 1, got 0"),
         ({"time_limit_s": 0.0}, "--time-limit: expected more than 0 seconds, got 0"),
         ({"time_limit_s": float("nan")}, "--time-limit: expected more than 0 seconds, got nan"),
