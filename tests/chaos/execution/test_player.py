@@ -153,7 +153,7 @@ def test_the_recorded_runs_cover_crashes_failpoints_and_clocks() -> None:
 
 
 def test_an_execution_ends_at_the_requested_violation() -> None:
-    whole = recorded(1, "truncate_on_stale_append")
+    whole = recorded(16, "truncate_on_stale_append")
     came_to = player(whole, "truncate_on_stale_append").play("leader_completeness")
     assert came_to.violates("leader_completeness")
     assert came_to.done == list(range(len(came_to.done))) and len(came_to.done) < len(whole.steps)

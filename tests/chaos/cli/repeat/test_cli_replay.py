@@ -23,7 +23,9 @@ from raft_chaos.invariants.rundir import RunDir, RunInfo
 
 pytestmark = pytest.mark.live
 
-MUTANT = "no_up_to_date_check"  # in the storm of seed 1 its voters elect a leader that lacks a committed entry
+MUTANT = "no_up_to_date_check"
+STORM = 19
+"""In the storm of this seed its voters elect a leader that lacks a committed entry."""
 
 
 def info(world: str, mutant: str | None = None) -> RunInfo:
@@ -33,21 +35,21 @@ def info(world: str, mutant: str | None = None) -> RunInfo:
 @pytest.fixture(scope="module")
 def right(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     run = RunDir(tmp_path_factory.mktemp("right") / "run")
-    run_lockstep(stormy(1), TIMING, None, run, info("lockstep"))
+    run_lockstep(stormy(STORM), TIMING, None, run, info("lockstep"))
     return run
 
 
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     run = RunDir(tmp_path_factory.mktemp("wrong") / "run")
-    assert run_lockstep(stormy(1), TIMING, MUTANT, run, info("lockstep", MUTANT)).verdict == "violated"
+    assert run_lockstep(stormy(STORM), TIMING, MUTANT, run, info("lockstep", MUTANT)).verdict == "violated"
     return run
 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     run = RunDir(tmp_path_factory.mktemp("sim") / "run")
-    run_sim(stormy(1), TIMING, None, run, info("sim"))
+    run_sim(stormy(STORM), TIMING, None, run, info("sim"))
     return run
 
 
@@ -121,6 +123,13 @@ def test_a_run_of_sim_is_run_again(simulated: RunDir, command: Command) -> None:
 # ---- up to a violation -----------------------------------------------------------------------------------------------
 
 
+def elected(told: str) -> tuple[str, int, str]:
+    """The leader that should not have been elected: its name, incarnation and term."""
+    found = re.match(r"VIOLATED leader_completeness: (n\d) \(incarnation (\d)\), elected leader of term (\d+)", told)
+    assert found is not None, told
+    return found[1], int(found[2]), found[3]
+
+
 def test_a_node_is_replayed_up_to_the_turn_of_the_violation(
     wrong: RunDir, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,17 +137,15 @@ def test_a_node_is_replayed_up_to_the_turn_of_the_violation(
     code, told, said = command("replay", wrong.path, "--until", "violation")
     assert (code, said) == (0, "")
     lines = told.splitlines()
-    found = re.match(r"VIOLATED leader_completeness: n3 \(incarnation 1\), elected leader of term (\d+)", lines[0])
-    assert found is not None, lines[0]
-    term = found[1]
+    node, incarnation, term = elected(lines[0])
     document = json.loads(command("replay", wrong.path, "--until", "violation", "--json")[1])
-    assert (document["verdict"], document["node"], document["incarnation"]) == ("exact", "n3", 1)
-    assert lines[2].startswith(f"n3#1, turn {document['turn']}, at ")
+    assert (document["verdict"], document["node"], document["incarnation"]) == ("exact", node, incarnation)
+    assert lines[2].startswith(f"{node}#{incarnation}, turn {document['turn']}, at ")
     assert f"became leader in term {term}" in document["does"]
     assert document["inputs"][0].endswith(f"RequestVoteReply term {term}, granted")
-    assert document["state"][0] == f"leader in term {term}, voted for n3, leader n3"
+    assert document["state"][0] == f"leader in term {term}, voted for {node}, leader {node}"
     assert lines[-len(document["state"]) :] == [f"    {line}" for line in document["state"]]
-    assert document["state"][-2].startswith("of n1: matches up to ")
+    assert re.match(r"of n\d: matches up to ", document["state"][-2])
     assert document["violation"]["invariant"] == "leader_completeness"
 
 
@@ -146,7 +153,8 @@ def test_with_other_code_the_replay_to_a_violation_ends_at_the_first_difference(
     wrong: RunDir, command: Command
 ) -> None:
     code, told, _ = command("replay", wrong.path, "--until", "violation", "--mutant", "vote_not_persisted")
-    assert code == 1 and "n3#1, turn " in told and "output now:" in told
+    node, incarnation, _ = elected(told)
+    assert code == 1 and f"{node}#{incarnation}, turn " in told and "output now:" in told
 
 
 def test_a_run_without_a_violation_has_no_such_turn(right: RunDir, command: Command) -> None:
@@ -160,8 +168,10 @@ def test_the_debugger_has_the_node_and_ends_with_its_input(wrong: RunDir, typed:
     command = [RAFT_CHAOS, "replay", str(wrong.path), "--until", "violation", "--debug"]
     done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "In scope: node, core, log, machine, inputs, output, report: n3#1 after its turn " in done.stdout
-    assert ("(Pdb) n3 leader 3 False\n" in done.stdout) is typed.startswith("print")
+    node, incarnation, _ = elected(done.stdout)
+    scope = "In scope: node, core, log, machine, inputs, output, report"
+    assert f"{scope}: {node}#{incarnation} after its turn " in done.stdout
+    assert bool(re.search(rf"\(Pdb\) {node} leader \d+ False\n", done.stdout)) is typed.startswith("print")
 
 
 # ---- arguments and files that cannot be used -------------------------------------------------------------------------

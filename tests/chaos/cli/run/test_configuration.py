@@ -192,10 +192,10 @@ def test_the_head_has_only_what_differs_from_the_defaults(command: Command) -> N
 
 
 def test_a_dry_run_shows_the_schedule_and_makes_nothing(command: Command, tmp_path: Path) -> None:
-    code, stdout, stderr = command("run", "--dry-run", "--seed", "5", "--world", "sim")
+    code, stdout, stderr = command("run", "--dry-run", "--seed", "11", "--world", "sim")
     assert (code, stderr, list(tmp_path.iterdir())) == (0, "", [])
     lines = stdout.splitlines()
-    assert lines[0] == "seed 5  world sim  5 nodes  target raft" and lines[1].startswith("  swarm: ")
+    assert lines[0] == "seed 11  world sim  6 nodes  target raft" and lines[1].startswith("  swarm: ")
     assert any(re.match(r"f01 +\d+\.\d{3} s +\w+ ", line) for line in lines)
     assert any(re.match(r"f\d+ .* leader_elected ", line) for line in lines), "faults that wait for an event"
 
