@@ -16,7 +16,7 @@ from raft_chaos.chaos.faults.clock import Clock, Strobe
 from raft_chaos.chaos.schedule.data import Fault, Operation
 from raft_chaos.chaos.schedule.steered.catalogue import episode_of
 from raft_chaos.chaos.schedule.steered.old_lease import PROBED
-from raft_chaos.chaos.schedule.streams import stream
+from raft_chaos.chaos.schedule.workload import client_streams
 from raft_chaos.raft.state.timing import MOST_DRIFT
 
 SHARE = 0.6
@@ -42,7 +42,7 @@ def breaking(faults: Iterable[Fault]) -> str:
 def with_leases(seed: int, operations: Sequence[Operation]) -> list[Operation]:
     """The same operations; most of the reads by ReadIndex are reads by a lease. Each client draws from a stream of its
     own, for each of its operations."""
-    clients = {operation.client: stream(seed, f"workload/lease/{operation.client}") for operation in operations}
+    clients = client_streams(seed, "workload/lease", operations)
     drawn = [(operation, clients[operation.client].random() < SHARE) for operation in operations]
     return [
         replace(operation, consistency="lease") if by_lease and operation.consistency == "read_index" else operation

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from random import Random
 
@@ -106,13 +106,18 @@ def with_repeats(seed: int, operations: Sequence[Operation]) -> list[Operation]:
     ]
 
 
+def client_streams(seed: int, name: str, operations: Iterable[Operation]) -> dict[str, Random]:
+    """A stream of its own for each client of these operations."""
+    return {client: stream(seed, f"{name}/{client}") for client in {operation.client for operation in operations}}
+
+
 def with_consistencies(seed: int, operations: Sequence[Operation], nodes: Sequence[str]) -> list[Operation]:
     """The same operations; some reads need no log entry. They are asked of any node: a stale one of this node alone.
 
     Each client draws from a stream of its own, for each of its operations, so a read keeps its draw whatever the others
     are.
     """
-    clients = {operation.client: stream(seed, f"workload/consistency/{operation.client}") for operation in operations}
+    clients = client_streams(seed, "workload/consistency", operations)
     chosen: list[Operation] = []
     for operation in operations:
         rng = clients[operation.client]
