@@ -8,25 +8,23 @@ A worker on this machine gets seeds one at a time, and writes run directories wh
 (`far`) does not share a folder with the campaign, and each call costs a way over the network. So it gets as many seeds
 as take about a second, and sends the directories of those that are not valid, each as one compressed file.
 
-A worker that has other code would give other results under the same seeds, so it refuses the batch.
+A worker that has other code would give other results under the same seeds, so it refuses the batch (`code`).
 """
 
 from __future__ import annotations
 
 import io
-import platform
 import time
 import traceback
 import zipfile
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
-from raft_chaos.chaos.campaign.file import SeedFailed, source_digest
+from raft_chaos.chaos.campaign.file import SeedFailed
 from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.processes.supervisor import temporary_folder
 from raft_chaos.chaos.run.settings import Settings, new_run_dir, repro
@@ -47,18 +45,6 @@ _lines = msgspec.json.Decoder(list[SeedEnd])
 _encode = msgspec.json.Encoder().encode
 
 
-class OtherCodeError(Exception):
-    """A worker has other code, or other versions, than the campaign. The message says which."""
-
-
-class Code(NamedTuple):
-    """What has to be the same wherever a seed of one campaign runs."""
-
-    source: str
-    python: str
-    msgspec: str
-
-
 class Batch(NamedTuple):
     """Seeds to run, each by `run_one`. `out` is where run directories are written, None for a worker elsewhere; that
     sends at most `sends` of them."""
@@ -66,7 +52,6 @@ class Batch(NamedTuple):
     settings: Settings
     seeds: Sequence[int]
     run_one: RunSeed
-    code: Code
     out: Path | None
     sends: int = 0
 
@@ -84,14 +69,8 @@ class BatchEnd(NamedTuple):
         return _lines.decode(self.lines)
 
 
-def code() -> Code:
-    """That of this process."""
-    return Code(source_digest(), platform.python_version(), version("msgspec"))
-
-
 def run_batch(batch: Batch) -> BatchEnd:
-    """Runs in the worker. Raises OtherCodeError before any seed runs."""
-    _check(batch.code, code())
+    """Runs in the worker, which has the code of the campaign (`code.with_code`)."""
     began_s = time.monotonic()
     folders: dict[int, bytes] = {}
     if batch.out is not None:
@@ -134,15 +113,6 @@ class BatchSize:
 def failure(settings: Settings, seed: int, out: Path | None, error: str, trace: str = "") -> SeedFailed:
     """The end of a seed on which the harness failed."""
     return SeedFailed(seed=seed, error=error, traceback=trace, repro=repro(settings, seed, RunDir(out or Path("runs"))))
-
-
-def _check(expected: Code, found: Code) -> None:
-    for name, one, other in zip(Code._fields, expected, found, strict=True):
-        if one != other:
-            raise OtherCodeError(
-                f"a worker on {platform.node()} has {name} {other}, and the campaign {one}: install the same version "
-                "of raft-chaos, Python and msgspec everywhere, and start the workers again"
-            )
 
 
 def _attempt(batch: Batch, seed: int, out: Path) -> SeedEnd:

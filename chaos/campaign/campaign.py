@@ -26,15 +26,14 @@ from raft_chaos.chaos.campaign.batch import (
     Batch,
     BatchEnd,
     BatchSize,
-    OtherCodeError,
     RunSeed,
     SeedEnd,
-    code,
     failure,
     lasts_s,
     run_batch,
     unpacked,
 )
+from raft_chaos.chaos.campaign.code import OtherCodeError, code, with_code
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignError, CampaignFile, SeedFailed, describe_campaign
 from raft_chaos.chaos.campaign.seed import SeedResult, run_seed, run_seed_compared
 from raft_chaos.chaos.run.settings import Settings
@@ -153,7 +152,7 @@ class Campaign:
             while True:
                 while not caught and len(under_way) < window and (batch := self._next_batch(apart, seeds, size)):
                     try:
-                        future = executor.submit(run_batch, self._batch(batch, far))
+                        future = executor.submit(with_code, self._code, run_batch, self._batch(batch, far))
                     except BrokenExecutor:
                         caught += batch
                         break
@@ -196,7 +195,7 @@ class Campaign:
 
     def _batch(self, seeds: Sequence[int], far: bool) -> Batch:
         out, sends = (None, max(0, self._sends)) if far else (self.out, 0)
-        return Batch(self.settings, seeds, self._run_one, self._code, out, sends)
+        return Batch(self.settings, seeds, self._run_one, out, sends)
 
     def _ended(self, end: SeedEnd) -> SeedEnd:
         self._file.append(end)

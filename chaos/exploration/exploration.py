@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from raft_chaos.chaos.campaign.code import OtherCodeError, code, with_code
 from raft_chaos.chaos.campaign.seed import NotDeterministicError
 from raft_chaos.chaos.exploration.attempt import Attempt, Reached, carry_out
 from raft_chaos.chaos.exploration.corpus import Corpus
@@ -91,7 +92,9 @@ class Exploration:
                 while len(under_way) < self._ahead and self._clock() <= ends_s:
                     attempt = self.explorer.next(self._next)
                     self._next += 1
-                    future = executor.submit(carry_out, attempt.schedule, self.settings.timing, self.settings.mutant)
+                    future = executor.submit(
+                        with_code, code(), carry_out, attempt.schedule, self.settings.timing, self.settings.mutant
+                    )
                     under_way.append((attempt, future))
                 if not under_way:
                     return
@@ -100,6 +103,8 @@ class Exploration:
                     reached = future.result()
                 except BrokenExecutor:
                     raise ExplorationError("a worker process died; the same command goes on from here") from None
+                except (ImportError, OtherCodeError) as error:
+                    raise ExplorationError(f"a worker cannot run this exploration: {error}") from None
                 except Exception:
                     self._skip(attempt)
                     raise

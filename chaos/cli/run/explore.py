@@ -6,20 +6,20 @@ one line that changes. The result goes to stdout: tables, or one JSON document; 
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.status import Status
 
+from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli import complete, ends
 from raft_chaos.chaos.cli.common import fail, no_such, parse_duration_s, say_prose
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.run.workers import chosen_workers
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.exploration.exploration import Exploration
 from raft_chaos.chaos.exploration.explorer import STRATEGIES
@@ -27,7 +27,6 @@ from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationError
 from raft_chaos.chaos.matrix.hunt import Cell, settings_of
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.processes import interrupts
-from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import EXIT_HARNESS
@@ -66,6 +65,17 @@ def explore(
     jobs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Processes at once.", show_default="as many as cores")
     ] = None,
+    executor: Annotated[
+        Literal["processes", "dask"], typer.Option(help="Where runs are made: processes of this machine, or Dask's.")
+    ] = "processes",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With --executor dask: that of a scheduler, tcp://HOST:PORT.",
+            show_default="a cluster of its own",
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Its folder is made here, and the run directories of failures.")
     ] = Path("runs"),
@@ -84,23 +94,35 @@ def explore(
         no_such("--mutant", mutant, MUTANTS)
     if strategy not in STRATEGIES:
         no_such("--strategy", strategy, STRATEGIES)
-    jobs = jobs or os.cpu_count() or 1
     budget_s = parse_duration_s(budget, "--budget")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        exploration = Exploration(
-            _settings(mutant), seed, out, budget_s=budget_s, strategy=strategy, jobs=jobs, max_failures=max_failures
-        )
-    except ExplorationError as error:
-        fail(f"--out: {error}")
-    except OSError as error:
-        fail(f"--out: cannot keep an exploration in {out} ({error.strerror})")
+    with chosen_workers(executor, scheduler, jobs) as workers:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            exploration = Exploration(
+                _settings(mutant),
+                seed,
+                out,
+                budget_s=budget_s,
+                strategy=strategy,
+                jobs=workers.jobs,
+                max_failures=max_failures,
+            )
+        except ExplorationError as error:
+            fail(f"--out: {error}")
+        except OSError as error:
+            fail(f"--out: cannot keep an exploration in {out} ({error.strerror})")
+        return _explored(exploration, workers, mutant, seed, quiet=quiet, as_json=as_json)
+
+
+def _explored(
+    exploration: Exploration, workers: Workers, mutant: str | None, seed: int, *, quiet: bool, as_json: bool
+) -> Result:
     target = f"our Raft with mutant {mutant}" if mutant else "our Raft"
     totals = ExplorationTotals(target=target, seed=seed, folder=str(exploration.journal.folder))
     interrupted = False
     with exploration:
         try:
-            _go(exploration, totals, jobs, quiet=quiet)
+            _go(exploration, totals, workers, quiet=quiet)
         except KeyboardInterrupt:
             totals.stopped, interrupted = "interrupted", True
         except ExplorationError as error:
@@ -131,18 +153,18 @@ def _settings(mutant: str | None) -> Settings:
     return Settings(world="sim", schedule=settings.schedule, timing=settings.timing, mutant=mutant, options=options)
 
 
-def _go(exploration: Exploration, totals: ExplorationTotals, jobs: int, *, quiet: bool) -> None:
+def _go(exploration: Exploration, totals: ExplorationTotals, workers: Workers, *, quiet: bool) -> None:
     """Explores until the budget ends, or until the user interrupts it."""
     for ended in exploration.earlier():
         totals.observe(ended, ended.new_states)
     with _Progress(totals, quiet=quiet) as progress:
         if not quiet:
-            say_prose(f"exploring {totals.target}, seed {totals.seed}  {jobs} at once  {totals.folder}")
+            say_prose(f"exploring {totals.target}, seed {totals.seed}  {workers.jobs} at once  {totals.folder}")
             if totals.attempts:
                 say_prose(
                     f"going on after {totals.attempts} runs of earlier calls, which reached {totals.states} states"
                 )
-        with closing(exploration.run(partial(WorkerPool, jobs))) as attempts:
+        with closing(exploration.run(workers.open)) as attempts:
             for ended in attempts:
                 totals.observe(ended, ended.new_states)
                 if ended.violated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -84,6 +85,18 @@ def test_a_worker_that_is_killed_costs_no_result(scheduler: tuple[str, list[psut
             if len(ends) == 5:
                 workers_processes[0].send_signal(signal.SIGKILL)
         assert traces(ends) == expected() and campaign.complete
+
+
+def test_an_exploration_is_the_same_on_its_workers(tmp_path: Path) -> None:
+    """The number of jobs decides the way of an exploration; where they run does not."""
+    options = ("explore", "--budget", "600s", "--max-failures", "1", "--mutant", "half_is_majority", "--jobs", "2")
+    found = []
+    for executor in ("processes", "dask"):
+        done = raft_chaos(*options, "--executor", executor, "--out", str(tmp_path / executor), "--json", "--quiet")
+        assert done.returncode == 1, done.stderr
+        document = json.loads(done.stdout)
+        found.append([document[name] for name in ("verdict", "runs", "states", "unknown")])
+    assert found[0] == found[1]
 
 
 def test_an_address_without_a_scheduler_is_named() -> None:

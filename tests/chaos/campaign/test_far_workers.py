@@ -14,8 +14,9 @@ import pytest
 
 from builders.campaigns import ALWAYS_CONVICTED, raises_on_3, settings, traces
 from raft_chaos.chaos.campaign import campaign as engine
-from raft_chaos.chaos.campaign.batch import MOST_SEEDS, Batch, BatchSize, Code, OtherCodeError, code, run_batch
+from raft_chaos.chaos.campaign.batch import MOST_SEEDS, Batch, BatchSize, run_batch
 from raft_chaos.chaos.campaign.campaign import Campaign
+from raft_chaos.chaos.campaign.code import Code, OtherCodeError, code, with_code
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed
 from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.judgement.analysis import analyse
@@ -25,8 +26,8 @@ THREADS: Callable[[], Executor] = partial(ThreadPoolExecutor, 2)
 CONVICTED = settings(ALWAYS_CONVICTED)
 
 
-def batch(seeds: list[int], *, sends: int = 9, expected: Code | None = None) -> Batch:
-    return Batch(CONVICTED, seeds, run_seed, expected or code(), None, sends)
+def batch(seeds: list[int], *, sends: int = 9) -> Batch:
+    return Batch(CONVICTED, seeds, run_seed, None, sends)
 
 
 def test_a_campaign_far_away_is_the_same_campaign(tmp_path: Path) -> None:
@@ -67,8 +68,10 @@ def test_a_batch_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("field", Code._fields)
 def test_other_code_is_refused_before_a_seed_runs(field: str) -> None:
-    with pytest.raises(OtherCodeError, match=f"has {field} .*, and the campaign another: install the same version"):
-        run_batch(batch([1], expected=code()._replace(**{field: "another"})))
+    expected = code()._replace(**{field: "another"})
+    with pytest.raises(OtherCodeError, match=f"has {field} .*, and this process another: install the same version"):
+        with_code(expected, pytest.fail, "it is called")
+    assert with_code(code(), max, 1, 2) == 2
 
 
 def test_a_worker_with_other_code_ends_the_campaign(tmp_path: Path) -> None:
@@ -96,8 +99,8 @@ def test_of_a_batch_that_cannot_be_run_each_seed_is_tried_alone(tmp_path: Path) 
     class Fails(ThreadPoolExecutor):
         """Like an executor that gives up a batch whose worker died again and again: here for seed 3."""
 
-        def submit(self, fn, one, /):  # type: ignore[no-untyped-def]
-            return super().submit(_killed if 3 in one.seeds else fn, one)
+        def submit(self, fn, expected, call, one, /):  # type: ignore[no-untyped-def]
+            return super().submit(fn, expected, _killed if 3 in one.seeds else call, one)
 
     with Campaign(settings(), range(1, 7), tmp_path) as campaign:
         ends = list(campaign.run(partial(Fails, 1), 1, far=True))
