@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Unpack
 
 from raft_chaos.api.results import Campaign, Run, SeedResult, saved_run
 from raft_chaos.api.seeds import seeds_of
+from raft_chaos.chaos.campaign import campaign
+from raft_chaos.chaos.campaign.batch import SeedEnd
+from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed
+from raft_chaos.chaos.campaign.seed import SeedResult as SeedEnded
 from raft_chaos.chaos.campaign.seed import run_seed
 from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.directory import keep_what_failed
 from raft_chaos.chaos.run.option import OptionError
@@ -43,26 +50,73 @@ def run_seeds(
     *,
     out: str | Path = "runs",
     max_failures: int | None = None,
+    executor: Executor | None = None,
     **options: Unpack[Options],
 ) -> Campaign:
     """One run for each seed: 20 is the seeds 1 to 20, "5..9" a range.
 
     In sim a valid seed leaves no directory. The campaign ends at `max_failures` violated seeds. It runs in this
-    process, one seed after the other; `raft-chaos run --world sim --seeds` uses all cores.
+    process, one seed after the other. In sim an `executor` runs the seeds instead: any of `concurrent.futures`, of
+    mpi4py or of Dask. Its workers may be on other machines, if they have the same code. Then each result is in the
+    campaign's file in `out` as soon as it is known, and the same call goes on where an earlier one was stopped. The
+    executor stays open.
 
-    Raises what `run` raises.
+    Raises what `run` raises; HarnessError, too, if a worker has other code, or the harness fails on a seed.
     """
     settings, saved = settings_of(options)
     if saved is not None:
         raise OptionError("schedule", "a campaign draws its schedules from its seeds")
     chosen = seeds_of(seeds)
+    if executor is not None:
+        if settings.world != "sim":
+            raise OptionError("executor", "seeds run on an executor in sim only")
+        return _by_executor(settings, chosen, Path(out), executor, max_failures)
     done: list[SeedResult] = []
     for seed in chosen:
         done.append(one_seed(settings, seed, Path(out)))
         if max_failures is not None and sum(end.verdict == "violated" for end in done) >= max_failures:
             break
+    return _campaign(done, chosen, max_failures)
+
+
+def _campaign(done: list[SeedResult], chosen: list[int], max_failures: int | None) -> Campaign:
     left = len(chosen) - len(done)
     return Campaign(tuple(done), f"{left} seeds were not run, after {max_failures} violated ones" if left else "")
+
+
+WINDOW = 64
+"""So many batches are under way at once, since nobody knows how many workers an executor has."""
+
+
+class _Lent(Executor):
+    """An executor of the caller, which stays open."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.submit = executor.submit  # type: ignore[method-assign]
+
+
+def _by_executor(
+    settings: Settings, chosen: list[int], out: Path, executor: Executor, max_failures: int | None
+) -> Campaign:
+    ends: dict[int, SeedEnd] = {}
+    try:
+        with campaign.Campaign(settings, chosen, out, max_failures=max_failures) as one:
+            for end in chain(one.earlier(), one.run(lambda: _Lent(executor), WINDOW, far=True)):
+                ends[end.seed] = end
+    except CampaignError as error:
+        raise HarnessError(str(error)) from None
+    done: list[SeedResult] = []
+    for seed in chosen:
+        known = ends.get(seed)
+        if isinstance(known, SeedFailed):
+            raise HarnessError(f"the harness failed on seed {seed}: {known.error}")
+        if known is not None:
+            done.append(_result(known))
+    return _campaign(done, chosen, max_failures)
+
+
+def _result(end: SeedEnded) -> SeedResult:
+    return SeedResult(end.seed, end.verdict, end.violated, saved_run(Path(end.run)) if end.run is not None else None)
 
 
 def one_seed(settings: Settings, seed: int, out: Path) -> SeedResult:
@@ -72,7 +126,7 @@ def one_seed(settings: Settings, seed: int, out: Path) -> SeedResult:
         return SeedResult(seed, one.verdict, one.violated, one)
     with _interruptible():
         end = run_seed(settings, seed, out)
-    return SeedResult(seed, end.verdict, end.violated, saved_run(Path(end.run)) if end.run is not None else None)
+    return _result(end)
 
 
 def run_plan(settings: Settings, seed: int, plan: Schedule, out: Path, *, fail_fast: bool = False) -> Run:
