@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from bench import journal, networks, restart, sim
+from bench import executors, journal, networks, restart, sim
 from bench.measures import FULL, QUICK, Bench, Row, Sizes
 from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System, compacting
 from raft_chaos.chaos.processes.supervisor import PRELOAD, Supervisor
@@ -98,7 +98,14 @@ PARTS = {
         lambda bench: sim.measure(bench.sizes),
         ("simulator", "bare loop"),
     ),
+    "executors": Part(
+        "A campaign on Dask's workers, beside processes of this machine",
+        executors.measure,
+        ("Dask", "processes"),
+    ),
 }
+DEFAULT = [name for name in PARTS if name != "executors" or executors.IS_INSTALLED]
+"""What is measured if nothing is named; Dask is optional."""
 
 
 def main() -> None:
@@ -126,7 +133,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="raft-chaos beside PySyncObj.")
-    parser.add_argument("--only", type=_names, default=list(PARTS), metavar="PART,...", help=", ".join(PARTS))
+    parser.add_argument("--only", type=_names, default=DEFAULT, metavar="PART,...", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: whether it works, not how fast")
     parser.add_argument("--rounds", type=_count, metavar="N", help="how often to measure each part")
     parser.add_argument(

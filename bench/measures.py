@@ -34,6 +34,7 @@ class Sizes(NamedTuple):
     """The sizes of the measurements. Times are in seconds; `kills`, `entries` and `simulated_s` are for each round.
 
     `behind` entries are missed by a node that then gets a snapshot, and a node starts again after `restarted` commands.
+    A campaign has so many `seeds` a round.
     """
 
     rounds: int
@@ -44,6 +45,7 @@ class Sizes(NamedTuple):
     simulated_s: float
     behind: int
     restarted: int
+    seeds: int
 
 
 FULL = Sizes(
@@ -55,9 +57,18 @@ FULL = Sizes(
     simulated_s=60.0,
     behind=100_000,
     restarted=1_000_000,
+    seeds=150,
 )
 QUICK = Sizes(
-    rounds=1, warmup_s=0.3, duration_s=1.0, kills=3, entries=(2_000,), simulated_s=10.0, behind=2_000, restarted=20_000
+    rounds=1,
+    warmup_s=0.3,
+    duration_s=1.0,
+    kills=3,
+    entries=(2_000,),
+    simulated_s=10.0,
+    behind=2_000,
+    restarted=20_000,
+    seeds=15,
 )
 
 
