@@ -61,7 +61,7 @@ rabbitmq: .venv/ready
 	@RAFT_CHAOS_RABBITMQ=1 $(BIN)/python -m pytest -m slow tests/chaos/targets/test_systems.py -k rabbitmq
 
 bench: .venv/ready
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench --json build/bench.json
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raft-chaos needs Python 3.11 or later; set PYTHON=")'

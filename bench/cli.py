@@ -18,7 +18,9 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from bench import executors, journal, networks, restart, sim
+from bench.compare import compare, page, slower
 from bench.measures import FULL, QUICK, Bench, Row, Sizes
+from bench.saved import Saved, SavedError, SavedPart, load, save
 from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System, compacting
 from raft_chaos.chaos.processes.supervisor import PRELOAD, Supervisor
 
@@ -109,8 +111,11 @@ DEFAULT = [name for name in PARTS if name != "executors" or executors.IS_INSTALL
 
 
 def main() -> None:
-    """Exit codes: 0 all parts were measured, 1 some could not be, 130 interrupted."""
+    """Exit codes: 0 all parts were measured, 1 some could not be, 130 interrupted. With --compare: 0 nothing became
+    slower, 1 something did, 2 bad arguments."""
     arguments = _arguments()
+    if arguments.compare is not None:
+        sys.exit(_compare(*arguments.compare))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # The fork server loads both systems, so that no start includes the time of imports.
     preload = [*PRELOAD, "bench.systems", "bench.load"]
@@ -121,10 +126,16 @@ def main() -> None:
             Supervisor(preload) as supervisor,
         ):
             supervisor.remove_when_orphaned(Path(folder))
-            print(machine(Path(folder)), flush=True)
+            described = machine(Path(folder))
+            print(described, flush=True)
             bench = Bench(supervisor, Path(folder), _sizes(arguments))
+            measured: list[SavedPart] = []
             for name in arguments.only:
-                failed |= not _run_part(PARTS[name], bench)
+                rows = _run_part(PARTS[name], bench)
+                failed |= rows is None
+                measured.append(SavedPart(name=name, title=PARTS[name].title, sides=PARTS[name].sides, rows=rows or []))
+                if arguments.json is not None:  # after each part: a benchmark that is stopped keeps what it has
+                    save(Saved(machine=described, parts=measured), arguments.json)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
@@ -138,6 +149,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=_count, metavar="N", help="how often to measure each part")
     parser.add_argument(
         "--commands", type=_count, metavar="N", help="how many a node misses (catch_up, snapshot) or has had (restart)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
+    parser.add_argument(
+        "--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"), help="measure nothing; compare two such files"
     )
     parser.add_argument("--dir", type=Path, help="where the nodes' data is written; a folder on the disk to measure")
     return parser.parse_args()
@@ -166,16 +181,26 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _run_part(part: Part, bench: Bench) -> bool:
-    """Prints the part's table; False if it could not be measured."""
+def _compare(before: Path, after: Path) -> int:
+    try:
+        rows = compare(load(before), load(after))
+    except SavedError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(page(rows))
+    return EXIT_FAILED if slower(rows) else 0
+
+
+def _run_part(part: Part, bench: Bench) -> list[Row] | None:
+    """Prints the part's table, and returns its rows; None if it could not be measured."""
     print(f"\n{part.title}", flush=True)
     try:
         rows = part.measure(bench)
     except BenchError as error:
         print(f"not measured: {error}", flush=True)
-        return False
+        return None
     print(table(rows, part.sides), flush=True)
-    return True
+    return rows
 
 
 def table(rows: list[Row], sides: tuple[str, str]) -> str:

@@ -77,7 +77,7 @@ def test_an_unknown_part_is_refused_with_the_parts_that_there_are() -> None:
     assert done.returncode == 2
     assert (
         "no part 'speed'; there are throughput, durable, unsynced, failover, catch_up, snapshot, restart, journal, "
-        "networks, sim" in done.stderr
+        "networks, sim, executors" in done.stderr
     )
 
 
