@@ -129,11 +129,19 @@ def _required(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
 
 
 def _is_gone(kill: FaultInjected, harness: Sequence[AnyEvent]) -> bool:
-    """Whether the harness killed the leader while this fault was in force."""
+    """Whether the harness had killed the leader that this fault hit, before the fault was over: the incarnation that
+    ran last when it struck. In real time the kill is reported a moment before the fault that brought it about."""
     ends_us = (event.t_us for event in harness if isinstance(event, FaultHealed) and event.fault == kill.fault)
     until_us = next(ends_us, kill.t_us)
+    ran = [
+        event.subject_inc
+        for event in harness
+        if isinstance(event, NodeLaunched) and event.subject == kill.leader and event.t_us <= kill.t_us
+    ]
     return any(
-        isinstance(event, NodeKilled) and event.subject == kill.leader and kill.t_us <= event.t_us <= until_us
+        isinstance(event, NodeKilled)
+        and (event.subject, event.subject_inc) == (kill.leader, max(ran, default=1))
+        and event.t_us <= until_us
         for event in harness
     )
 

@@ -161,7 +161,12 @@ def test_a_required_kill_of_a_leader_must_hit_the_leader(kill: list[AnyEvent]) -
 
 
 def test_a_leader_that_was_seen_gone_was_killed_even_if_it_could_not_start_again() -> None:
-    """Its disk failed at the same time."""
+    """Its disk failed at the same time, or when it was to start again."""
+    before = [killed("n1", 99), injected("f1", "kill", ("n1",), "n1"), healed("f1", "kill", effective=False, moot="f3")]
+    assert missing([PHASE, *before, *ISOLATED, END]) == []
+    launched = NodeLaunched(node=HARNESS, inc=1, t_us=99, subject="n1", subject_inc=2)
+    earlier = [killed("n1", 50), launched, *before[1:]]
+    assert "no leader was killed, which the schedule requires" in missing([PHASE, *earlier, *ISOLATED, END])
     kill = [injected("f1", "kill", ("n1",), "n1"), killed("n1", 155), healed("f1", "kill", effective=False, moot="f3")]
     assert missing([PHASE, *kill, *ISOLATED, END]) == []
     other = [injected("f1", "kill", ("n1",), "n1"), killed("n1", 161), healed("f1", "kill", effective=False, moot="f3")]
