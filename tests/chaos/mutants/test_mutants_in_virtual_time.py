@@ -119,7 +119,14 @@ def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool 
     return carry_out(schedule, TIMING, mutant, directory, info, fail_fast=fail_fast)
 
 
-@pytest.mark.parametrize("mutant", SEEDS)
+QUICK = 4
+"""Of the mutants every fourth is in the quick suite: each has a scenario there, too."""
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(mutant, marks=[] if place % QUICK == 0 else pytest.mark.slow) for place, mutant in enumerate(SEEDS)],
+)
 def test_a_mutant_is_convicted_in_sim(mutant: str, tmp_path: Path) -> None:
     info = run("sim", mutant, mutant, tmp_path / "mutant")
     violated = {verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"}

@@ -20,6 +20,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [folder / "a", folder / "b"]
 
 
+@pytest.mark.slow
 def test_shards_are_joined_and_reported(shards: list[Path], tmp_path: Path) -> None:
     done = raft_chaos("campaign", "merge", *map(str, shards), "--out", str(tmp_path))
     (file,) = tmp_path.iterdir()
@@ -29,6 +30,7 @@ def test_shards_are_joined_and_reported(shards: list[Path], tmp_path: Path) -> N
     assert "VALID seeds 1..3" in reported.stdout
 
 
+@pytest.mark.slow
 def test_the_document_names_the_shards(shards: list[Path], tmp_path: Path) -> None:
     done = raft_chaos("campaign", "merge", *map(str, shards), "--out", str(tmp_path), "--json")
     document = json.loads(done.stdout)
@@ -36,6 +38,7 @@ def test_the_document_names_the_shards(shards: list[Path], tmp_path: Path) -> No
     assert Path(document["file"]).is_file()
 
 
+@pytest.mark.slow
 def test_different_results_of_one_seed_end_it(shards: list[Path], tmp_path: Path) -> None:
     (file,) = shards[1].iterdir()
     changed = tmp_path / "changed.jsonl"

@@ -123,6 +123,7 @@ def lasts_long(*_: object, **__: object) -> NoReturn:
     raise AssertionError("nothing ended it")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", FIRST_STEPS)
 def test_the_budget_bounds_the_steps_before_the_search(
     step: str, wrong: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
