@@ -162,8 +162,8 @@ class Resets(Protocol):
         connection. Gives up after `for_us`, or once somebody else sets the signal."""
         ...
 
-    def arrivals(self) -> int:
-        """How many frames have reached a receiver since the run began."""
+    def arrivals(self, nodes: Sequence[str]) -> int:
+        """How many frames to or from these nodes have reached a receiver since the run began."""
         ...
 
 

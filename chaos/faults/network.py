@@ -297,7 +297,7 @@ class Reset(OnNodes, frozen=True, tag="reset"):
 
     async def strike(self, at: Strike) -> None:
         world, nodes = at.can(Resets), self.hit(at)
-        arrivals, traffic = world.arrivals(), at.signal()
+        arrivals, traffic = world.arrivals(nodes), at.signal()
         world.watch_traffic(nodes, TRAFFIC_PATIENCE_US, traffic)
         await at.until(traffic, TRAFFIC_PATIENCE_US)
         traffic.set()
@@ -306,7 +306,8 @@ class Reset(OnNodes, frozen=True, tag="reset"):
         broken = world.reset(at.id, nodes, self.delivered)
         at.begin(nodes)
         at.injected(f"reset the connections of {' '.join(nodes)}")
-        excuse = "nothing was sent" if not broken.any and world.arrivals() == arrivals else ""
+        # Others may hear each other meanwhile. If a cut keeps these nodes apart, there is nothing to break.
+        excuse = "nothing was sent" if not broken.any and world.arrivals(nodes) == arrivals else ""
         if all(node in at.outsiders for node in nodes):
             excuse = no_members(nodes)
         at.healed(Effect(broken.any, broken.what, excuse))

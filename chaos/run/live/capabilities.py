@@ -177,6 +177,6 @@ class LiveWorld:
         broken = self._breaking.result() if self._breaking.done() else 0
         return Broken(broken > 0, f"{broken} connections broken")
 
-    def arrivals(self) -> int:
+    def arrivals(self, nodes: Sequence[str]) -> int:
         """Without any connection there is nothing to break, whatever has been sent before."""
         return 0

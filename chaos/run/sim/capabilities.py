@@ -175,5 +175,5 @@ class VirtualWorld:
 
         look(None)
 
-    def arrivals(self) -> int:
-        return self._network.arrivals
+    def arrivals(self, nodes: Sequence[str]) -> int:
+        return self._network.arrivals_of(nodes)

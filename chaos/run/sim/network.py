@@ -123,6 +123,11 @@ class SimNetwork:
         """How many frames have reached their receiver's machine."""
         return sum(link.counters.forwarded for link in self.links.values())
 
+    def arrivals_of(self, nodes: Sequence[str]) -> int:
+        """How many of them came from one of the nodes, or were for one."""
+        touching = (link for (sender, to), link in self.links.items() if sender in nodes or to in nodes)
+        return sum(link.counters.forwarded for link in touching)
+
     # ---- frames ---------------------------------------------------------------------------------------------------
 
     def send(self, sender: str, sender_inc: int, to: str, number: int, payload: Any) -> None:

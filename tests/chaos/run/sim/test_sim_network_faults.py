@@ -234,6 +234,16 @@ def test_a_reset_finds_nothing_where_nothing_is_in_flight() -> None:
     assert net.network.reset("f1", NODES, 0.0) == (0, 0)
 
 
+def test_frames_between_others_are_no_arrivals_of_a_node() -> None:
+    """A reset of a node that is cut off has nothing to break, and the others hear each other all the same."""
+    net = Net(FIXED)
+    net.send(LINK, 2)
+    net.go(1_000)
+    (apart,) = {*NODES} - {*LINK}
+    assert [net.network.arrivals_of([node]) for node in (*LINK, apart)] == [2, 2, 0]
+    assert net.network.arrivals_of(NODES) == 2 == net.network.arrivals
+
+
 def test_counters_belong_to_a_link_and_are_a_snapshot() -> None:
     net = Net(FIXED)
     before = net.network.counters()
