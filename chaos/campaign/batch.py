@@ -38,22 +38,22 @@ LEAST_S, CALLS_PER_S = 1.0, 100
 """A batch of a worker elsewhere takes about so long at least, since the call costs a few milliseconds; and longer where
 there are so many workers that all together would make more calls a second."""
 MOST_SEEDS = 1_000
-MOST_SENT_BYTES = 16 * 1024 * 1024
-"""A run directory that is larger, compressed, stays where it is; its seed makes it again."""
+MOST_SENT, MOST_SENT_BYTES = 8, 16 * 1024 * 1024
+"""So many run directories a batch sends at most, and none that is larger, compressed: its seed makes it again."""
 
 _lines = msgspec.json.Decoder(list[SeedEnd])
 _encode = msgspec.json.Encoder().encode
 
 
 class Batch(NamedTuple):
-    """Seeds to run, each by `run_one`. `out` is where run directories are written, None for a worker elsewhere; that
-    sends at most `sends` of them."""
+    """Seeds to run, each by `run_one`. `out` is where run directories are written, None for a worker elsewhere, which
+    sends `sends` of them at most."""
 
     settings: Settings
     seeds: Sequence[int]
     run_one: RunSeed
     out: Path | None
-    sends: int = 0
+    sends: int = MOST_SENT
 
 
 class BatchEnd(NamedTuple):
@@ -86,12 +86,11 @@ def lasts_s(workers: int) -> float:
     return max(LEAST_S, workers / CALLS_PER_S)
 
 
-def unpacked(end: SeedEnd, folders: dict[int, bytes], out: Path) -> SeedEnd:
+def unpacked(end: SeedEnd, folder: bytes, out: Path) -> SeedEnd:
     """The same, with the run directory that came with it written into `out`. Raises SetupError, OSError."""
-    if isinstance(end, SeedFailed) or end.seed not in folders:
-        return end
+    assert isinstance(end, SeedResult), "only a run leaves a directory"
     run = new_run_dir(out, end.seed)
-    with zipfile.ZipFile(io.BytesIO(folders[end.seed])) as packed:
+    with zipfile.ZipFile(io.BytesIO(folder)) as packed:
         packed.extractall(run.path)
     return replace(end, run=str(run.path))
 
@@ -110,9 +109,9 @@ class BatchSize:
             self.seeds = max(1, min(wanted, 4 * self.seeds, MOST_SEEDS))
 
 
-def failure(settings: Settings, seed: int, out: Path | None, error: str, trace: str = "") -> SeedFailed:
+def failure(settings: Settings, seed: int, out: Path, error: str, trace: str = "") -> SeedFailed:
     """The end of a seed on which the harness failed."""
-    return SeedFailed(seed=seed, error=error, traceback=trace, repro=repro(settings, seed, RunDir(out or Path("runs"))))
+    return SeedFailed(seed=seed, error=error, traceback=trace, repro=repro(settings, seed, RunDir(out)))
 
 
 def _attempt(batch: Batch, seed: int, out: Path) -> SeedEnd:

@@ -23,6 +23,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from raft_chaos.chaos.campaign.batch import (
+    MOST_SENT,
     Batch,
     BatchEnd,
     BatchSize,
@@ -41,9 +42,9 @@ from raft_chaos.chaos.run.settings import Settings
 WINDOW_PER_JOB = 4
 """Batches under way for each worker: no worker waits for work, and few seeds are lost when one dies."""
 
-MOST_SENT = 200
-"""So many run directories a campaign takes from workers elsewhere; further seeds make theirs again, where they are
-repeated."""
+MOST_KEPT = 200
+"""So many run directories a campaign keeps of those that workers elsewhere send; further seeds make theirs again, where
+they are repeated."""
 
 MOST_FAILED = 20
 """A harness that failed on this many seeds will fail on the rest."""
@@ -89,7 +90,7 @@ class Campaign:
         self._violated = self._file.violated
         self._failed = 0
         self._code = code()
-        self._sends = MOST_SENT
+        self._keeps = MOST_KEPT
         self._run_one = run_one or (run_seed_compared if compared else run_seed)
         self._max_failures = max_failures
         self._time_limit_s = time_limit_s
@@ -179,9 +180,8 @@ class Campaign:
                     yield self._ended(failure(self.settings, batch[0], self.out, what, traceback.format_exc()))
                 else:
                     size.learn(len(batch), came.took_s)
-                    self._sends -= len(came.folders)
                     for one in came.ends:
-                        yield self._ended(unpacked(one, came.folders, self.out))
+                        yield self._ended(self._kept_with(one, came.folders))
                 if self._stop_if_enough():
                     return caught
         finally:
@@ -194,8 +194,14 @@ class Campaign:
         return [apart.popleft()] if apart else list(islice(seeds, size.seeds))
 
     def _batch(self, seeds: Sequence[int], far: bool) -> Batch:
-        out, sends = (None, max(0, self._sends)) if far else (self.out, 0)
-        return Batch(self.settings, seeds, self._run_one, out, sends)
+        return Batch(self.settings, seeds, self._run_one, None if far else self.out, min(MOST_SENT, self._keeps))
+
+    def _kept_with(self, end: SeedEnd, folders: dict[int, bytes]) -> SeedEnd:
+        """The end of a seed, with its run directory, if that was sent and there is room for it."""
+        if end.seed not in folders or not self._keeps:
+            return end
+        self._keeps -= 1
+        return unpacked(end, folders[end.seed], self.out)
 
     def _ended(self, end: SeedEnd) -> SeedEnd:
         self._file.append(end)

@@ -50,13 +50,16 @@ def test_run_directories_are_sent_and_are_whole(tmp_path: Path) -> None:
         assert RunDir(Path(end.run)).load_info().trace_sha256 == end.trace_sha256
 
 
-def test_no_more_run_directories_are_sent_than_there_is_room_for(
+def test_no_more_run_directories_are_kept_than_there_is_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MOST_SENT", 2)
+    monkeypatch.setattr(engine, "MOST_KEPT", 2)
     with Campaign(CONVICTED, range(1, 6), tmp_path) as campaign:
-        ends = [end for end in campaign.run(THREADS, 1, far=True) if isinstance(end, SeedResult)]
-    assert [end.run is not None for end in ends] == [True, True, False, False, False]
+        ends = [end for end in campaign.run(THREADS, 5, far=True) if isinstance(end, SeedResult)]
+    assert [end.run is not None for end in ends] == [True, True, False, False, False], (
+        "though all are under way at once"
+    )
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
     assert all(end.verdict == "violated" and end.repro for end in ends)
 
 
