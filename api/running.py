@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Unpack
+from typing import ParamSpec, TypeVar, Unpack
 
 from raft_chaos.api.results import Campaign, Run, SeedResult, saved_run
 from raft_chaos.api.seeds import seeds_of
@@ -26,6 +26,9 @@ from raft_chaos.chaos.run.options import Options, settings_of
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.run.worlds import run_in_world
 from raft_chaos.chaos.schedule.data import Schedule
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def run(
@@ -92,7 +95,10 @@ class _Lent(Executor):
     """An executor of the caller, which stays open."""
 
     def __init__(self, executor: Executor) -> None:
-        self.submit = executor.submit  # type: ignore[method-assign]
+        self._executor = executor
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        return self._executor.submit(fn, *args, **kwargs)
 
 
 def _by_executor(

@@ -50,7 +50,8 @@ def dask_workers(scheduler: str | None, jobs: int) -> Iterator[Workers]:
                 )
                 client.wait_for_workers(1, timeout=PATIENCE_S)
             except (OSError, TimeoutError, ValueError) as error:
-                raise WorkersError(f"--scheduler: {scheduler}: {_reason(error)}") from None
+                where = f"--scheduler: {scheduler}" if scheduler else "--executor dask: the cluster of this command"
+                raise WorkersError(f"{where}: {_reason(error)}") from None
         yield Workers(client.get_executor, _threads(client), far=True)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli import complete, ends
 from raft_chaos.chaos.cli.common import fail, no_such, parse_duration_s, say_prose
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.run.executor_options import ExecutorName, executor_option, scheduler_option
 from raft_chaos.chaos.cli.run.workers import chosen_workers
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.exploration.exploration import Exploration
@@ -65,17 +66,8 @@ def explore(
     jobs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Processes at once.", show_default="as many as cores")
     ] = None,
-    executor: Annotated[
-        Literal["processes", "dask"], typer.Option(help="Where runs are made: processes of this machine, or Dask's.")
-    ] = "processes",
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="With --executor dask: that of a scheduler, tcp://HOST:PORT.",
-            show_default="a cluster of its own",
-        ),
-    ] = None,
+    executor: Annotated[ExecutorName, executor_option()] = "processes",
+    scheduler: Annotated[str | None, scheduler_option()] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Its folder is made here, and the run directories of failures.")
     ] = Path("runs"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from raft_chaos.chaos.cli import complete
 from raft_chaos.chaos.cli.run.configuration import NONE, OWN_FILE, PYPROJECT, SECTION, SHIPPED
+from raft_chaos.chaos.cli.run.executor_options import ExecutorName, executor_option, scheduler_option
 from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.mutants import MUTANTS
@@ -195,19 +196,8 @@ Jobs = Annotated[
         min=1, metavar="N", rich_help_panel=CAMPAIGN, help="Processes at once.", show_default="as many as cores"
     ),
 ]
-Executor = Annotated[
-    Literal["processes", "dask"],
-    typer.Option(rich_help_panel=CAMPAIGN, help="Where seeds run: processes of this machine, or the workers of Dask."),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        rich_help_panel=CAMPAIGN,
-        help="With --executor dask: that of a scheduler, tcp://HOST:PORT.",
-        show_default="a cluster of its own",
-    ),
-]
+Executor = Annotated[ExecutorName, executor_option(CAMPAIGN)]
+Scheduler = Annotated[str | None, scheduler_option(CAMPAIGN)]
 MaxFailures = Annotated[
     int | None, typer.Option(min=1, metavar="N", rich_help_panel=CAMPAIGN, help="End at this many violated seeds.")
 ]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Literal, TypeAlias
 
 from raft_chaos.chaos.campaign.dask_workers import dask_workers
 from raft_chaos.chaos.campaign.workers import Workers, WorkersError, own_processes
 from raft_chaos.chaos.cli.common import fail
-
-ExecutorName: TypeAlias = Literal["processes", "dask"]
+from raft_chaos.chaos.cli.run.executor_options import ExecutorName
 
 
 @contextmanager
