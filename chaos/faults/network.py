@@ -307,9 +307,8 @@ class Reset(OnNodes, frozen=True, tag="reset"):
         at.begin(nodes)
         at.injected(f"reset the connections of {' '.join(nodes)}")
         # Others may hear each other meanwhile. If a cut keeps these nodes apart, there is nothing to break.
-        excuse = "nothing was sent" if not broken.any and world.arrivals(nodes) == arrivals else ""
-        if all(node in at.outsiders for node in nodes):
-            excuse = no_members(nodes)
+        quiet = "nothing was sent" if not broken.any and world.arrivals(nodes) == arrivals else ""
+        excuse = no_members(nodes) if all(node in at.outsiders for node in nodes) else quiet
         at.healed(Effect(broken.any, broken.what, excuse))
 
     @classmethod

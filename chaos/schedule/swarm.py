@@ -227,16 +227,15 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
         return NONE
     if config.features is not None:
         return Features.of(config.features)
-    flags = {name for name in FLAGS if stream(seed, f"features/{name}").random() < FEATURE_SHARE}
-    has_leases = "lease_reads" in flags
-    drawn = Features.of(flags - {"lease_reads"})
+    flags = [name for name in FLAGS if stream(seed, f"features/{name}").random() < FEATURE_SHARE]
+    drawn = Features.of(name for name in flags if name != "lease_reads")
     rng = stream(seed, "features/membership")
     if (rng.random() < FEATURE_SHARE and "membership" in config.faults) or config.faults == ("membership",):
         mode: Literal["joint", "single"] = "joint" if rng.random() < JOINT_SHARE else "single"
         drawn = msgspec.structs.replace(drawn, check_quorum=True, membership=mode)
     return msgspec.structs.replace(
         drawn,
-        lease_reads=has_leases and drawn.check_quorum,
+        lease_reads="lease_reads" in flags and drawn.check_quorum,
         snapshot_every=_number(stream(seed, "features/snapshot_every"), SNAPSHOT_EVERY_RANGE),
         cache_bytes=_number(stream(seed, "features/cache_bytes"), CACHE_BYTES_RANGE),
         max_sessions=_number(stream(seed, "features/max_sessions"), (max(1, config.clients - 1), 2 * config.clients)),

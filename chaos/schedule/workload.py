@@ -108,7 +108,7 @@ def with_repeats(seed: int, operations: Sequence[Operation]) -> list[Operation]:
 
 def client_streams(seed: int, name: str, operations: Iterable[Operation]) -> dict[str, Random]:
     """A stream of its own for each client of these operations."""
-    return {client: stream(seed, f"{name}/{client}") for client in {operation.client for operation in operations}}
+    return {client: stream(seed, f"{name}/{client}") for client in dict.fromkeys(one.client for one in operations)}
 
 
 def with_consistencies(seed: int, operations: Sequence[Operation], nodes: Sequence[str]) -> list[Operation]:

@@ -146,7 +146,7 @@ class MemoryDisk:
         return sorted(self.files)
 
     def read(self, name: str, offset: int = 0, size: int | None = None) -> bytes:
-        return bytes(self._file(name)[offset : None if size is None else offset + size])
+        return bytes(memoryview(self._file(name))[offset : None if size is None else offset + size])
 
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         return self.read(name, offset, size)
