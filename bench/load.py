@@ -10,7 +10,7 @@ from time import monotonic
 import msgspec
 
 from bench.http import HOST, Connection, put_request
-from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.server.event_loop import run_event_loop
 
 KEYS = 100
 

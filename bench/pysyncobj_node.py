@@ -24,7 +24,7 @@ from aiohttp import web
 from pysyncobj import SyncObj, SyncObjConf, replicated, syncobj  # type: ignore[import-untyped]
 from pysyncobj.journal import FileJournal  # type: ignore[import-untyped]
 
-from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.server.event_loop import run_event_loop
 
 # PySyncObj replaces it by one for Windows in each process that imports PySyncObj.
 socket.inet_ntop = _socket.inet_ntop

@@ -21,7 +21,7 @@ from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Replica
-from raft_chaos.raft.server.node import NodeConfig
+from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing

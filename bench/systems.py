@@ -16,7 +16,7 @@ from bench.http import HOST, get_status
 from bench.pysyncobj_node import PySyncObjConfig, pysyncobj_main
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
-from raft_chaos.raft.server.node import NodeConfig
+from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 

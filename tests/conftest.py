@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from raft_chaos.chaos.targets.certificates import Certificates, make
+from raft_chaos.chaos.targets.certificate_folders import make
+from raft_chaos.chaos.targets.certificates import Certificates
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background with Ctrl-C ignored, and every child would inherit that: tests

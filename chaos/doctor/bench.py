@@ -9,8 +9,6 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-import aiohttp
-
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.faults.abilities import Abilities
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
@@ -25,6 +23,7 @@ from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.addresses import claimed
 from raft_chaos.chaos.targets.door import Door, Hears
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import Status, Target, abilities_of
 from raft_chaos.chaos.targets.session import session_of_clients
@@ -49,7 +48,7 @@ class Bench:
     cluster: LiveCluster
     network: Network
     nodes: Sequence[str]
-    session: aiohttp.ClientSession
+    session: HttpSession
     client: Client
     history: list[Op]
     logs: LogReader
@@ -165,7 +164,7 @@ async def bench(target: Target, size: int) -> AsyncIterator[Bench]:
             logs=logs,
         )
         async with (
-            session_of_clients(aiohttp.TCPConnector(limit=0)) as session,
+            session_of_clients() as session,
             asyncio.TaskGroup() as group,
         ):
             door = target.door(session, lambda: {node: url for node in nodes if (url := cluster.url(node))})

@@ -5,16 +5,31 @@ that violates no invariant, but makes traces differ (`sabotage`).
 
 Read `mutant` (the data), then the mistakes in `elections`, `pre_vote`, `replication`, `commitment`, `reads`,
 `snapshots`, `storage`, `old_entries`, `sessions`, `transfer` and `clocks`; `catalogue` lists all of them.
+
+Importing this package imports none of them: nodes without a mistake, which most are, do not have them in memory.
 """
 
 from __future__ import annotations
 
-from raft_chaos.chaos.mutants.catalogue import MUTANTS
-from raft_chaos.chaos.mutants.mutant import Mutant
-from raft_chaos.chaos.mutants.sabotage import SABOTAGES, Sabotage
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from raft_chaos.raft.server.parts import Parts
 
+if TYPE_CHECKING:
+    from raft_chaos.chaos.mutants.catalogue import MUTANTS
+    from raft_chaos.chaos.mutants.mutant import Mutant
+    from raft_chaos.chaos.mutants.sabotage import SABOTAGES, Sabotage
+
 __all__ = ["MUTANTS", "SABOTAGES", "Mutant", "Sabotage", "parts_of"]
+
+_PLACES = {"MUTANTS": "catalogue", "Mutant": "mutant", "SABOTAGES": "sabotage", "Sabotage": "sabotage"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
 
 
 def parts_of(mutant: str | None) -> Parts:
@@ -24,4 +39,6 @@ def parts_of(mutant: str | None) -> Parts:
     """
     if mutant is None:
         return Parts()
-    return SABOTAGES[mutant].parts if mutant in SABOTAGES else MUTANTS[mutant].parts
+    sabotages, mutants = __getattr__("SABOTAGES"), __getattr__("MUTANTS")
+    parts: Parts = (sabotages[mutant] if mutant in sabotages else mutants[mutant]).parts
+    return parts

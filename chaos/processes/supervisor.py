@@ -19,7 +19,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -36,28 +35,25 @@ from typing import Any
 import psutil
 
 from raft_chaos.chaos.processes import open_files, reaper
-from raft_chaos.chaos.processes.interrupts import ENDING, blocked
+from raft_chaos.chaos.processes.first_steps import READY, enter
+from raft_chaos.chaos.processes.interrupts import blocked
 from raft_chaos.chaos.processes.safe_path import safe_imports, safe_interpreters
 from raft_chaos.chaos.processes.shortage import HarnessError, sentence
 
 # The fork server imports these once, and skips a name that it cannot import. A child first runs the main module of its
-# parent again; the console script imports cli.entry, and what is behind it only when it is called.
+# parent again; the console script imports cli.entry, and what is behind it only when it is called. Nothing but what
+# nodes need: each node has all of it in its memory. A proxy, of which a run starts one, imports the rest by itself.
 PRELOAD = (
     "raft_chaos.chaos.processes.safe_path",
+    "raft_chaos.chaos.processes.first_steps",
     "raft_chaos.chaos.cli.entry",
-    "raft_chaos.chaos.targets.command",
     "raft_chaos.chaos.targets.raft_process",
-    "raft_chaos.chaos.run.live.network.proxy",
-    "raft_chaos.chaos.run.live.network.netns.switch",
-    "raft_chaos.chaos.run.live.disk.server",
     "raft_chaos.chaos.run.lockstep.node_process",
     "uvloop",
 )
 GONE_TIMEOUT_S = 5.0
 SPARE_FILES = 8
 REAPER_ENDED = "the reaper, which ends what a killed run leaves behind, ended by itself"
-READY = b"ready"
-"""What a child says once it leads its session. Anything else is why it cannot begin."""
 
 
 class ProcessError(HarnessError):
@@ -208,7 +204,7 @@ class Supervisor:
         with self._lock:
             if self._closed:
                 raise ProcessError(f"{name}: not started, since the run is ending")
-            process = self._context.Process(target=_enter, args=(their_gate, stderr, target, args), name=name)
+            process = self._context.Process(target=enter, args=(their_gate, stderr, target, args), name=name)
             _begin(process)
             their_gate.close()
             try:
@@ -345,36 +341,6 @@ def _begin(process: BaseProcess) -> None:
     except (EOFError, OSError, RuntimeError, MemoryError) as error:
         # An EOFError says that the fork server gave up: it has the same limits as this process.
         raise ProcessError(f"{process.name}: the process cannot be started: {sentence(error)}") from error
-
-
-def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:
-    """A child's first steps: a session, default signals, its own stderr, and the gate."""
-    os.setsid()
-    # A signal that came before this session began is for the controller alone: to ignore it drops what is pending.
-    for number in ENDING:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    for number in ENDING:
-        signal.signal(number, signal.SIG_DFL)
-    if stderr is not None:
-        try:
-            fd = os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            with suppress(OSError):  # the controller may be gone
-                gate.send_bytes(f"{error.filename}: {error.strerror}".encode(errors="replace"))
-            os._exit(1)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(fd, 1)
-        os.dup2(fd, 2)
-        os.close(fd)
-    try:
-        gate.send_bytes(READY)
-        gate.recv_bytes()
-    except (EOFError, OSError):
-        os._exit(0)  # the controller is gone
-    gate.close()
-    target(*args)
 
 
 def _group_lives(pgid: int) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
+from raft_chaos.chaos import mutants
 from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK, OF_VIRTUAL_NETWORK, OURS, Abilities, in_order
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
-from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.option import NO_FEATURE, OptionError, features_of, hint, known, timing_of, word
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import WORLDS, World
@@ -116,7 +116,7 @@ def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Schedule | None]:
 def target_of(given: Mapping[str, Any], timing: Timing) -> Target:
     """The target that the options choose: our own Raft, one of its mutants, or a system of somebody else."""
     if "mutant" in given:
-        known("mutant", given["mutant"], MUTANTS)
+        known("mutant", given["mutant"], mutants.MUTANTS)
     foreign = [option for option in ("target_command", "target") if option in given]
     if "mutant" in given and foreign:
         raise OptionError("mutant", f"it excludes «{foreign[0]}»: a mutant is our own Raft")

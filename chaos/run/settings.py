@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from raft_chaos.chaos import mutants
 from raft_chaos.chaos.faults.abilities import OURS
-from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
 from raft_chaos.chaos.processes.shortage import SetupError, shortage
 from raft_chaos.chaos.run.pace import pace_of
 from raft_chaos.chaos.run.world import World
@@ -23,8 +23,8 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.targets.certificates import Certificates
+from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target
-from raft_chaos.chaos.targets.version import version_of
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.raft.state.timing import Timing
 
@@ -54,8 +54,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def target(self, certificates: Certificates | None = None) -> Target:
         """The target; with TLS its connections use these certificates."""
-        from raft_chaos.chaos.targets.find import find  # it brings an HTTP client, which a reader of runs does not need
-
         return find(
             self.timing,
             mutant=self.mutant,
@@ -125,9 +123,10 @@ def saved_settings(run: RunDir, info: RunInfo) -> Settings:
         settings = msgspec.convert(info.config, Settings)
     except (msgspec.ValidationError, ValueError) as error:
         raise RunDirError(f"{run.run_json}: config: {error}") from None
-    if info.mutant is not None and info.mutant not in (*MUTANTS, *SABOTAGES):
+    if info.mutant is not None and info.mutant not in (*mutants.MUTANTS, *mutants.SABOTAGES):
         raise RunDirError(
-            f"{run.run_json}: mutant: there is no {info.mutant!r} in this version; there are {', '.join(MUTANTS)}"
+            f"{run.run_json}: mutant: there is no {info.mutant!r} in this version; "
+            f"there are {', '.join(mutants.MUTANTS)}"
         )
     return settings
 
@@ -197,6 +196,9 @@ def versions(foreign: str | None = None) -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # running from a source tree that is not installed
-    if said := version_of(foreign):
-        found["target"] = said
+    if foreign is not None:
+        from raft_chaos.chaos.targets.version import version_of  # our own Raft needs no target's description
+
+        if said := version_of(foreign):
+            found["target"] = said
     return found

@@ -1,17 +1,16 @@
-"""One run in the world that its settings name."""
+"""One run in the world that its settings name. That world alone is imported: each brings what the others do without."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
-from raft_chaos.chaos.run.live.progress import Watch
-from raft_chaos.chaos.run.live.run import run_live
-from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings
-from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Schedule
-from raft_chaos.chaos.targets.certificates import temporary
 from raft_chaos.invariants.rundir import RunDir, RunInfo
+
+if TYPE_CHECKING:
+    from raft_chaos.chaos.run.live.progress import Watch
 
 
 def run_in_world(
@@ -28,6 +27,8 @@ def run_in_world(
     `watch` observes a run in real time. Raises SetupError if the run cannot begin, HarnessError if the harness fails.
     """
     if settings.world == "sim":
+        from raft_chaos.chaos.run.sim.world import run_sim
+
         return run_sim(
             plan,
             settings.timing,
@@ -38,6 +39,8 @@ def run_in_world(
             max_events=settings.max_events,
         )
     if settings.world == "lockstep":
+        from raft_chaos.chaos.run.lockstep.run import run_lockstep
+
         return run_lockstep(
             plan,
             settings.timing,
@@ -48,6 +51,9 @@ def run_in_world(
             peer_auth=settings.peer_auth,
             max_events=settings.max_events,
         )
+    from raft_chaos.chaos.run.live.run import run_live
+    from raft_chaos.chaos.targets.certificate_folders import temporary
+
     with temporary(plan.header.nodes) if settings.tls else nullcontext() as certificates:
         return run_live(
             plan,

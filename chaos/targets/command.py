@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import aiohttp
-
 from raft_chaos.chaos.faults.abilities import OPERATIONS, Abilities, with_disk
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets import our_api
 from raft_chaos.chaos.targets.door import Door
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.program import answers_http, data_folder, find_program, started
 from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status, TargetError
 
@@ -69,10 +68,10 @@ class CommandTarget:
         child, is_ready = started(supervisor, launch, self._argv(fields), {}, lambda: answers_http(f"{url}/status"))
         return Running(child, url, is_ready=is_ready)
 
-    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+    def door(self, session: HttpSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         return our_api.HttpDoor(session, urls, knows_repeats="repeats" in self.can)
 
-    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+    async def status(self, session: HttpSession, url: str) -> Status | None:
         return await our_api.status(session, url)
 
     async def close(self) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from raft_chaos.chaos.faults.abilities import Abilities, with_disk
@@ -18,8 +17,9 @@ from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import program, template
 from raft_chaos.chaos.targets.description import Description, OperationRequest, Request
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome, known
+from raft_chaos.chaos.targets.http import HttpSession, NoResponseError, NotSentError
 from raft_chaos.chaos.targets.log_lines import LogLine
-from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S, refuse_shortage
+from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, STOPPING, Launch, NetworkName, Running, Status
 from raft_chaos.chaos.targets.template import MISSING, UNREADABLE, Path
 from raft_chaos.invariants.events import MALFORMED
@@ -118,10 +118,10 @@ class DescribedTarget:
         reached = launch.reach(launch.ports[launch.node][port])
         return lambda: program.accepts_tcp(*reached)
 
-    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+    def door(self, session: HttpSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         return DescribedDoor(self.described, session, urls)
 
-    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+    async def status(self, session: HttpSession, url: str) -> Status | None:
         asked = self.described.status
         if asked is None:
             return None
@@ -130,19 +130,16 @@ class DescribedTarget:
             leads = asked.leads.holds(code, answer)
             term = Path(asked.term).of(answer) if asked.term is not None else None
             return Status("leader" if leads else "follower", None if term in (None, MISSING) else int(term))
-        except aiohttp.ClientError as error:
-            refuse_shortage(error)
-            return None
-        except (TimeoutError, *UNREADABLE):
+        except (NoResponseError, TimeoutError, *UNREADABLE):
             return None
 
-    async def heard_of_status(self, session: aiohttp.ClientSession, url: str) -> str:
+    async def heard_of_status(self, session: HttpSession, url: str) -> str:
         """What a node answers to the question for its status, shortened."""
         if self.described.status is None:
             return ""
         try:
             code, _, answer = await _ask(session, url, self.described.status, {}, STATUS_TIMEOUT_S)
-        except (aiohttp.ClientError, TimeoutError):
+        except (NoResponseError, TimeoutError):
             return "no answer"
         return as_it_came(code, answer)
 
@@ -155,9 +152,7 @@ class DescribedDoor:
 
     knows_repeats = False
 
-    def __init__(
-        self, described: Description, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]
-    ) -> None:
+    def __init__(self, described: Description, session: HttpSession, urls: Callable[[], Mapping[str, str]]) -> None:
         self._described = described
         self._session = session
         self._urls = urls
@@ -186,14 +181,12 @@ class DescribedDoor:
         try:
             status, headers, answer = await _ask(self._session, address, request, fields, within_us / 1e6)
             self.heard = as_it_came(status, answer)
-        except aiohttp.ClientConnectorError as error:
-            refuse_shortage(error)
-            return NoAnswer(False, f"cannot connect: {error.os_error.strerror}")
+        except NotSentError as error:
+            return NoAnswer(False, f"cannot connect: {error}")
         except TimeoutError:
             return NoAnswer(True, "no answer in time")
-        except aiohttp.ClientError as error:
-            refuse_shortage(error)
-            return NoAnswer(True, f"the connection broke: {type(error).__name__}")
+        except NoResponseError as error:
+            return NoAnswer(True, f"the connection broke: {error}")
         try:
             return understood(request, status, headers, answer, self._urls())
         except UNREADABLE as error:
@@ -246,7 +239,7 @@ def _found(path: Path, answer: Any) -> Value:
 
 
 async def _ask(
-    session: aiohttp.ClientSession, url: str, request: Request, fields: Mapping[str, Any], within_s: float
+    session: HttpSession, url: str, request: Request, fields: Mapping[str, Any], within_s: float
 ) -> tuple[int, Mapping[str, str], Any]:
     """(status, headers, answer): JSON as it says, other bodies as text."""
     headers = template.fill_all(request.headers, fields)
@@ -254,17 +247,10 @@ async def _ask(
     if body is not None and not isinstance(body, str):
         headers = {"Content-Type": "application/json", **headers}
         body = msgspec.json.encode(body)
-    async with session.request(
-        request.method,
-        url + template.fill(request.path, fields),
-        data=body,
-        headers=headers,
-        allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(total=within_s),
-    ) as response:
-        raw = await response.read()
-        try:
-            answer: Any = msgspec.json.decode(raw)
-        except MALFORMED:
-            answer = raw.decode(errors="replace")
-        return response.status, response.headers, answer
+    filled = url + template.fill(request.path, fields)
+    response = await session.request(request.method, filled, within_s=within_s, body=body, headers=headers)
+    try:
+        answer: Any = msgspec.json.decode(response.body)
+    except MALFORMED:
+        answer = response.body.decode(errors="replace")
+    return response.status, response.headers, answer

@@ -1,24 +1,20 @@
-"""Finds the target that a user names: our own Raft, one of its mutants, a command line, or a described system."""
+"""Finds the target that a user names: our own Raft, one of its mutants, a command line, or a described system.
+
+That kind of target alone is imported: the others bring what parses descriptions, and fills in command lines.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
-
-import msgspec
+from typing import TYPE_CHECKING, cast
 
 from raft_chaos.chaos.faults.abilities import with_disk
-from raft_chaos.chaos.targets import python_class
-from raft_chaos.chaos.targets.certificates import Certificates
-from raft_chaos.chaos.targets.command import CommandTarget
-from raft_chaos.chaos.targets.described import DescribedTarget
-from raft_chaos.chaos.targets.description import Description, load
-from raft_chaos.chaos.targets.program import found_beside
-from raft_chaos.chaos.targets.protocol import STOPPING, NetworkName, Target, TargetError
-from raft_chaos.chaos.targets.python_class import ClassTarget
+from raft_chaos.chaos.targets.protocol import NetworkName, Target, TargetError
 from raft_chaos.chaos.targets.raft import RaftTarget
-from raft_chaos.chaos.targets.stdio import StdioTarget
 from raft_chaos.raft.state.timing import Timing
+
+if TYPE_CHECKING:
+    from raft_chaos.chaos.targets.certificates import Certificates
 
 STDIO = "stdio:"
 """How the name of a target begins that is a command line of nodes on stdin and stdout."""
@@ -40,40 +36,43 @@ def find(
     TargetError if there is no such target.
     """
     if command is not None:
+        from raft_chaos.chaos.targets.command import CommandTarget
+
         return CommandTarget(command, cast(NetworkName, network or "frames"), disk)
-    if name is not None:
-        return _named(name, network, disk)
-    return RaftTarget(timing, mutant, certificates)
-
-
-def _named(name: str, network: str | None, disk: str | None) -> Target:
-    """A target's file, a class, or what an installed package offers by this name."""
+    if name is None:
+        return RaftTarget(timing, mutant, certificates)
     if name.startswith(STDIO):
-        return StdioTarget(name.removeprefix(STDIO), declared=with_disk(frozenset(), disk))
+        return _stdio(name.removeprefix(STDIO), disk)
     file = Path(name)
-    if file.suffix != ".toml":
-        if file.is_dir() or (file.is_file() and file.suffix):
-            what = "a folder" if file.is_dir() else "no target file"
-            raise TargetError(
-                f"{name} is {what}; expected a file that ends in .toml, module:Class, or an installed name"
-            )
-        return ClassTarget(name, python_class.load(name), network, disk)
-    described = load(file)
+    if file.suffix == ".toml":
+        return _described(file, network, disk)
+    if file.is_dir() or (file.is_file() and file.suffix):
+        what = "a folder" if file.is_dir() else "no target file"
+        raise TargetError(f"{name} is {what}; expected a file that ends in .toml, module:Class, or an installed name")
+    return _of_class(name, network, disk)
+
+
+def _stdio(command: str, disk: str | None) -> Target:
+    from raft_chaos.chaos.targets.stdio import StdioTarget
+
+    return StdioTarget(command, declared=with_disk(frozenset(), disk))
+
+
+def _of_class(name: str, network: str | None, disk: str | None) -> Target:
+    """A class, or what an installed package offers by this name."""
+    from raft_chaos.chaos.targets import python_class
+
+    return python_class.ClassTarget(name, python_class.load(name), network, disk)
+
+
+def _described(file: Path, network: str | None, disk: str | None) -> Target:
+    """The system that a file describes: nodes with an HTTP API, or on stdin and stdout."""
+    from raft_chaos.chaos.targets import description
+    from raft_chaos.chaos.targets.described import DescribedTarget
+    from raft_chaos.chaos.targets.stdio import described_by
+
+    described = description.load(file)
     if described.protocol == "maelstrom":
-        return _stdio(described, file, disk)
+        return described_by(described, file, disk)
     chosen = cast(NetworkName, network or described.network)
     return DescribedTarget(described, described.name or file.stem, chosen, file.parent, disk)
-
-
-def _stdio(described: Description, file: Path, disk: str | None) -> StdioTarget:
-    """The nodes on stdin and stdout that a file describes."""
-    return StdioTarget(
-        found_beside(described.words, file.parent),
-        declared=with_disk(described.can, disk),
-        name=described.name or file.stem,
-        environment=described.environment,
-        log_lines=described.events,
-        described_by=msgspec.json.encode(described),
-        rate=described.rate,
-        stopping=described.stop or STOPPING,
-    )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-import aiohttp
 import msgspec
 
 from raft_chaos.chaos.faults.membership import Asked
-from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.door import REFUSED, NoAnswer, Outcome, known
+from raft_chaos.chaos.targets.http import HttpSession, NoResponseError, NotSentError
 from raft_chaos.chaos.targets.protocol import Status
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import Value
@@ -59,9 +59,7 @@ _refusals = msgspec.json.Decoder(_NotNow)
 class HttpDoor:
     """See `Door`. An address is a node's URL; `urls` gives those of all nodes that have ever been up, by name."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]], *, knows_repeats: bool
-    ) -> None:
+    def __init__(self, session: HttpSession, urls: Callable[[], Mapping[str, str]], *, knows_repeats: bool) -> None:
         self.knows_repeats = knows_repeats
         self._urls = urls
         self._session = session
@@ -86,24 +84,14 @@ class HttpDoor:
         is_read = isinstance(command, str)
         method, path, body = ("GET", command, None) if isinstance(command, str) else ("POST", COMMANDS, command)
         try:
-            async with self._session.request(
-                method,
-                address + path,
-                data=body,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=within_us / 1e6),
-            ) as response:
-                return self._understood(response.status, response.headers, await response.read(), is_read)
-        except aiohttp.ClientSSLError:
-            return NoAnswer(False, "cannot connect: TLS fails")  # another run's node may have got the port by now
-        except aiohttp.ClientConnectorError as error:
-            refuse_shortage(error)
-            return NoAnswer(False, f"cannot connect: {error.os_error.strerror}")
+            response = await self._session.request(method, address + path, within_s=within_us / 1e6, body=body)
+        except NotSentError as error:
+            return NoAnswer(False, f"cannot connect: {error}")
         except TimeoutError:
             return NoAnswer(True, "no answer in time")
-        except aiohttp.ClientError as error:
-            refuse_shortage(error)
-            return NoAnswer(True, f"the connection broke: {type(error).__name__}")
+        except NoResponseError as error:
+            return NoAnswer(True, f"the connection broke: {error}")
+        return self._understood(response.status, response.headers, response.body, is_read)
 
     def _understood(
         self, status: int, headers: Mapping[str, str], body: bytes, is_read: bool = False
@@ -141,18 +129,13 @@ def _leader(body: bytes) -> str:
 MEMBERSHIP = "/membership"
 
 
-async def change_members(session: aiohttp.ClientSession, url: str, change: Change, within_us: int) -> Asked:
+async def change_members(session: HttpSession, url: str, change: Change, within_us: int) -> Asked:
     """POST /membership. The leader of the answer is its URL, "" if the node named none."""
     body = {verb: nodes for verb in ("add", "promote", "remove") if (nodes := getattr(change, verb))}
-    timeout = aiohttp.ClientTimeout(total=within_us / 1e6)
+    encoded = msgspec.json.encode(body)
     try:
-        async with session.post(
-            url + MEMBERSHIP, data=msgspec.json.encode(body), allow_redirects=False, timeout=timeout
-        ) as response:
-            status, headers, said = response.status, response.headers, await response.read()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        if isinstance(error, aiohttp.ClientError):
-            refuse_shortage(error)
+        status, headers, said = await session.request("POST", url + MEMBERSHIP, within_s=within_us / 1e6, body=encoded)
+    except (NoResponseError, TimeoutError):
         return Asked(False)
     if status == 409:
         try:
@@ -165,23 +148,15 @@ async def change_members(session: aiohttp.ClientSession, url: str, change: Chang
 STATUS_TIMEOUT_S = 0.5
 
 
-async def status(session: aiohttp.ClientSession, url: str) -> Status | None:
+async def status(session: HttpSession, url: str) -> Status | None:
     """GET /status: role and term. None if the node is down or paused, or does not answer in JSON."""
     try:
-        async with session.get(f"{url}/status", timeout=aiohttp.ClientTimeout(total=STATUS_TIMEOUT_S)) as response:
-            said: Any = await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        if isinstance(error, aiohttp.ClientError):
-            refuse_shortage(error)
+        response = await session.request("GET", f"{url}/status", within_s=STATUS_TIMEOUT_S)
+        said: Any = json.loads(response.body)
+    except (NoResponseError, TimeoutError, ValueError):
         return None
     if not isinstance(said, dict):
         return None
     role, term = said.get("role"), said.get("term")
     known = role if role in ("follower", "candidate", "leader") else None
     return Status(known, term if isinstance(term, int) and not isinstance(term, bool) else None)
-
-
-def refuse_shortage(error: aiohttp.ClientError) -> None:
-    """Raises HarnessError if the harness, and not the node, is to blame for this error."""
-    if missing := shortage(error):
-        raise HarnessError(f"the harness ran out of {missing}, and its clients cannot ask the nodes") from None

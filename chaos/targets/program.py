@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.processes.execute import execute
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, EndedError, Launch, TargetError, tail
@@ -82,26 +83,6 @@ def started(
     code = child.exit_code
     child.kill()  # its group may still have processes
     raise EndedError(launch.node, code if code is not None else -signal.SIGKILL, tail(stderr))
-
-
-def execute(
-    argv: list[str],
-    environment: Mapping[str, str],
-    limit: int,
-    enter: Callable[[], None] | None = None,
-    stdin_and_stdout: socket.socket | None = None,
-) -> None:
-    """Replaces this process by the program, in the same process group; it may have `limit` open files."""
-    open_files.set_limit(limit)
-    if enter is not None:
-        enter()
-    if stdin_and_stdout is not None:
-        for number in (0, 1):
-            os.dup2(stdin_and_stdout.fileno(), number)
-    try:
-        os.execvpe(argv[0], argv, {**os.environ, **environment})
-    except OSError as error:
-        raise SystemExit(f"cannot run {argv[0]!r}: {error.strerror}") from None
 
 
 # ---- whether it answers ------------------------------------------------------------------------------------------

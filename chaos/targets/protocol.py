@@ -8,26 +8,29 @@ which one it is.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-import aiohttp
 import msgspec
 
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, Abilities
 from raft_chaos.chaos.faults.clock import Ahead
-from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.door import Door
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.invariants.events import Role
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.storage.fault_disk import Failing
+
+if TYPE_CHECKING:  # what starts processes, which whoever asks what a target can does not do
+    import socket
+    from multiprocessing.connection import Connection
+
+    from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 
 USUAL_RATE = 100.0
 START_TIMEOUT_S = 30.0
@@ -179,7 +182,7 @@ class Status(NamedTuple):
 class HearsStatus(Protocol):
     """A target that shows what a node answers to the question for its status, as it comes."""
 
-    async def heard_of_status(self, session: aiohttp.ClientSession, url: str) -> str: ...
+    async def heard_of_status(self, session: HttpSession, url: str) -> str: ...
 
 
 class Target(Protocol):
@@ -204,11 +207,11 @@ class Target(Protocol):
         before, HarnessError if the harness itself could not start it."""
         ...
 
-    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+    def door(self, session: HttpSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         """A client's door. `urls` gives where clients reach the nodes that have ever been up."""
         ...
 
-    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+    async def status(self, session: HttpSession, url: str) -> Status | None:
         """What the node at this URL says of itself; None without an understandable answer in half a second."""
         ...
 

@@ -11,7 +11,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
-import aiohttp
 import msgspec
 
 from raft_chaos.chaos.faults.abilities import (
@@ -29,6 +28,7 @@ from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import program
 from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info, Node, Ok
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S
 from raft_chaos.chaos.targets.protocol import (
@@ -201,10 +201,10 @@ class ClassTarget:
             except Exception as error:
                 raise HarnessError(f"the target's wipe of {node} failed: {type(error).__name__}: {error}") from error
 
-    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+    def door(self, session: HttpSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         return _ClassDoor(self._user, self._nodes, "repeats" in self.can, urls)
 
-    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+    async def status(self, session: HttpSession, url: str) -> Status | None:
         if not hasattr(self._user, "status"):
             return None
         node = next(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
-
-import aiohttp
+from typing import TYPE_CHECKING, ClassVar
 
 from raft_chaos.chaos.faults.abilities import OURS, Abilities
+from raft_chaos.chaos.processes.first_steps import MainOf
 from raft_chaos.chaos.processes.shortage import HarnessError
-from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.chaos.targets import our_api
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.door import Door
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.protocol import (
     START_TIMEOUT_S,
     EndedError,
@@ -25,10 +24,14 @@ from raft_chaos.chaos.targets.protocol import (
     TargetError,
     tail,
 )
-from raft_chaos.chaos.targets.raft_process import Ready, node_main
-from raft_chaos.raft.server.node import EXIT_STARVED, NodeConfig
+from raft_chaos.raft.server.exit_codes import EXIT_STARVED
+from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.state.timing import Timing
 
+if TYPE_CHECKING:
+    from raft_chaos.chaos.processes.supervisor import Supervisor
+
+NODE_MAIN = MainOf("targets.raft_process:node_main")
 ENDING_S = 5.0
 """How long a node may take from its last word to its end."""
 
@@ -70,13 +73,13 @@ class RaftTarget:
         )
         ours, theirs = supervisor.pipe()
         stderr = folder / "stderr.log"
-        child = supervisor.start(launch.node, node_main, config, self.mutant, theirs, stderr=stderr)
+        child = supervisor.start(launch.node, NODE_MAIN, config, self.mutant, theirs, stderr=stderr)
         theirs.close()
         if ours.poll(START_TIMEOUT_S):
             try:
-                ready: Ready = ours.recv()
-                launch.route(ready.raft_port)
-                return Running(child, ready.http_url, ours, starved=EXIT_STARVED)
+                raft_port, http_url = ours.recv()
+                launch.route(raft_port)
+                return Running(child, http_url, ours, starved=EXIT_STARVED)
             except EOFError:
                 child.wait(ENDING_S)  # it ends; its stderr says why
         ended_by_itself = child.exit_code
@@ -87,10 +90,10 @@ class RaftTarget:
             raise EndedError(launch.node, ended_by_itself, tail(stderr))
         raise TargetError(f"{launch.node} did not start: {tail(stderr)}")
 
-    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+    def door(self, session: HttpSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         return our_api.HttpDoor(session, urls, knows_repeats=True)
 
-    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+    async def status(self, session: HttpSession, url: str) -> Status | None:
         return await our_api.status(session, url)
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """The program of one of our own nodes' processes: the node, and a pipe to the controller.
 
-The node sends its addresses over the pipe, and receives the faults of its disk and its clock. It ends when the pipe
-closes.
+The node sends over the pipe the port for its peers and the URL for clients, and receives the faults of its disk and its
+clock. It ends when the pipe closes.
 """
 
 from __future__ import annotations
@@ -13,21 +13,15 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
-import msgspec
-
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.raft.server.node import Node, NodeConfig, exit_code_at_start, exit_code_of, run_event_loop
+from raft_chaos.raft.server.event_loop import run_event_loop
+from raft_chaos.raft.server.exit_codes import exit_code_at_start, exit_code_of
+from raft_chaos.raft.server.node import Node
+from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.log_file import CorruptLogError
 from raft_chaos.raft.storage.wal import DiskFailedError
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """The node listens and answers."""
-
-    raft_port: int
-    http_url: str
 
 
 def node_main(config: NodeConfig, mutant: str | None, control: Connection) -> None:
@@ -50,7 +44,7 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     loop.add_reader(control.fileno(), _obey, control, node)
-    control.send(Ready(node.raft_port, node.http_url))
+    control.send((node.raft_port, node.http_url))
     await stopped.wait()
     try:
         await node.stop()

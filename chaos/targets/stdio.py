@@ -16,15 +16,18 @@ import shlex
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
-import aiohttp
+import msgspec
 
-from raft_chaos.chaos.faults.abilities import OF_LIN_KV, Abilities
+from raft_chaos.chaos.faults.abilities import OF_LIN_KV, Abilities, with_disk
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import program, template
+from raft_chaos.chaos.targets.description import Description
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.protocol import (
     STOPPING,
@@ -110,14 +113,28 @@ class StdioTarget:
             )
         return Running(child, launch.node, is_ready=is_ready, stopping=self.stopping)
 
-    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+    def door(self, session: HttpSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         return _StdioDoor(self._peers, urls)
 
-    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+    async def status(self, session: HttpSession, url: str) -> Status | None:
         return None
 
     async def close(self) -> None:
         """The network closes the pipes."""
+
+
+def described_by(described: Description, file: Path, disk: str | None) -> StdioTarget:
+    """The nodes on stdin and stdout that a file describes."""
+    return StdioTarget(
+        program.found_beside(described.words, file.parent),
+        declared=with_disk(described.can, disk),
+        name=described.name or file.stem,
+        environment=described.environment,
+        log_lines=described.events,
+        described_by=msgspec.json.encode(described),
+        rate=described.rate,
+        stopping=described.stop or STOPPING,
+    )
 
 
 class _StdioDoor:

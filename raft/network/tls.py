@@ -21,24 +21,15 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.raft.network.codec import FrameError
 from raft_chaos.raft.network.tls_connection import TlsConnection
+from raft_chaos.raft.network.tls_files import TlsFiles
 
 MOST_FILE_BYTES = 1 << 20
 _NODE_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*")
 _NOT_TLS = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "PACKET_LENGTH_TOO_LONG")
 _EXPIRED, _OTHER_NAME = 10, 62
-
-
-class TlsFiles(msgspec.Struct, frozen=True):
-    """The files, all in PEM format: a certificate (and what leads from it to the CA), its key, and the CA."""
-
-    cert: str
-    key: str
-    ca: str
 
 
 class TlsError(OSError):

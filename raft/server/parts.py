@@ -1,6 +1,7 @@
 """The parts of a node: `Parts` has the classes of which it consists, so that a mutant can replace exactly one of them.
 
-This file knows neither HTTP nor the event loop: whoever only names the parts does not wait until aiohttp is imported.
+This file knows neither HTTP nor the event loop nor sockets: whoever carries the messages itself, as the simulator does,
+does not wait until these are imported.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameBuffer
-from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.replica.machine import MAX_SESSIONS, Machine
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.state.log import EntrySource
@@ -20,17 +21,20 @@ from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.wal import WriteAheadLog
 
+if TYPE_CHECKING:
+    from raft_chaos.raft.network.transport import Transport
+
 
 @dataclass(frozen=True)
 class Parts:
-    """The classes of which a node consists."""
+    """The classes of which a node consists. Without a `transport` a node with sockets has `network.transport`'s."""
 
     core: type[Core] = Core
     wal: type[WriteAheadLog] = WriteAheadLog
     machine: type[Machine] = Machine
     replica: type[Replica] = Replica
     disk: type[FaultDisk] = FaultDisk
-    transport: type[Transport] = Transport
+    transport: type[Transport] | None = None
     frames: type[FrameBuffer] = FrameBuffer
 
 

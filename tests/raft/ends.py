@@ -9,7 +9,7 @@ from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import Secret
 from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.network.transport import Transport
-from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.state.messages import Message
 
 Arrived = tuple[str, int, int, Message]

@@ -10,7 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from raft_chaos.raft.server.node import Node, NodeConfig
+from raft_chaos.raft.server.node import Node
+from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 

@@ -19,7 +19,8 @@ from typing import Literal
 from door import Damage, Entered
 from mutation import damaged_bytes, damaged_json
 from nodes import HOST, free_ports
-from raft_chaos.chaos.targets.certificates import Certificates, make
+from raft_chaos.chaos.targets.certificate_folders import make
+from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.raft.network.tls import Tls
 
 COMMAND = Path(sys.executable).with_name("raft-chaos")

@@ -10,7 +10,8 @@ import typer
 
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.result import Result
-from raft_chaos.chaos.targets.certificates import CA, CLIENT, DAYS, HOSTS, Certificates, make
+from raft_chaos.chaos.targets.certificate_folders import DAYS, HOSTS, make
+from raft_chaos.chaos.targets.certificates import CA, CLIENT, Certificates
 
 
 def certs(

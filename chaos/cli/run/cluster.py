@@ -18,24 +18,24 @@ from raft_chaos.chaos.cli.common import fail, parse_address, refusing, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.tls_options import certificates_of, given_files
 from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes.first_steps import MainOf
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
 from raft_chaos.chaos.run.option import features_of, timing_of
 from raft_chaos.chaos.targets.certificates import Certificates
-from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.network.handshake import make_secret, read_secret
-from raft_chaos.raft.server.host import monotonic_us
-from raft_chaos.raft.server.http_door import is_loopback
-from raft_chaos.raft.server.node import (
+from raft_chaos.raft.server.event_loop import run_event_loop
+from raft_chaos.raft.server.exit_codes import (
     EXIT_CRASHED,
     EXIT_DISK,
     EXIT_REFUSED,
     EXIT_STARVED,
-    Node,
-    NodeConfig,
     exit_code_at_start,
     exit_code_of,
-    run_event_loop,
 )
+from raft_chaos.raft.server.host import monotonic_us
+from raft_chaos.raft.server.http_door import is_loopback
+from raft_chaos.raft.server.node import Node
+from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import FEATURES, Features
 from raft_chaos.raft.state.timing import Timing
@@ -46,6 +46,7 @@ from raft_chaos.raft.storage.wal import DiskFailedError
 HEARTBEATS_PER_TIMEOUT = 10
 """A plain cluster has no hurry to find out that its leader is gone, and its timeouts are long."""
 
+NODE_MAIN = MainOf("targets.raft_process:node_main")
 START_TIMEOUT_S = 20.0
 RESTART_AFTER_S, RESTART_AFTER_MOST_S = 3.0, 60.0
 STEADY_S = 60.0
@@ -202,7 +203,7 @@ class _Running:
         self._control, theirs = self._supervisor.pipe()
         self._is_up = False
         self._started = monotonic()
-        self.child = self._supervisor.start(self.config.node, node_main, self.config, None, theirs)
+        self.child = self._supervisor.start(self.config.node, NODE_MAIN, self.config, None, theirs)
         theirs.close()
 
     def wait_until_ready(self) -> None:
@@ -234,7 +235,7 @@ class _Running:
         """Whether the node reports that it listens."""
         try:
             if self._control.poll(within_s):
-                self.http_url = self._control.recv().http_url
+                _, self.http_url = self._control.recv()
                 self._is_up = True
         except (EOFError, OSError):
             pass  # it has ended

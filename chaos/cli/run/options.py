@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from raft_chaos.chaos import mutants
 from raft_chaos.chaos.cli import complete
 from raft_chaos.chaos.cli.run.configuration import NONE, OWN_FILE, PYPROJECT, SECTION, SHIPPED
 from raft_chaos.chaos.cli.run.executor_options import ExecutorName, executor_option, scheduler_option
 from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK
 from raft_chaos.chaos.faults.catalogue import KINDS
-from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.world import WORLDS
 from raft_chaos.raft.state.features import FEATURES
 
@@ -84,7 +84,7 @@ Mutant = Annotated[
         metavar="ID",
         rich_help_panel=SYSTEM,
         help="Inject this mistake; see `raft-chaos mutants`.",
-        autocompletion=complete.among(lambda: MUTANTS),
+        autocompletion=complete.among(lambda: mutants.MUTANTS),
     ),
 ]
 Target = Annotated[

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raft_chaos.chaos.cli.common import fail
-from raft_chaos.chaos.targets.certificates import HOSTS, Certificates, make
-from raft_chaos.raft.network.tls import Tls, TlsFiles
+from raft_chaos.chaos.targets.certificate_folders import HOSTS, make
+from raft_chaos.chaos.targets.certificates import Certificates
+from raft_chaos.raft.network.tls import Tls
+from raft_chaos.raft.network.tls_files import TlsFiles
 from raft_chaos.raft.server.http_door import is_any
 
 TLS_FOLDER = "tls"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import aiohttp
-
 from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
@@ -22,6 +20,7 @@ from raft_chaos.chaos.run.live.cpu import CpuSlices
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.network.rules import rule_of
 from raft_chaos.chaos.targets import our_api
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.storage.fault_disk import Failing
 
@@ -33,7 +32,7 @@ STEP_US = 4_000
 class LiveWorld:
     """Real processes and the network between them, as faults see them."""
 
-    def __init__(self, cluster: LiveCluster, network: Network, session: aiohttp.ClientSession) -> None:
+    def __init__(self, cluster: LiveCluster, network: Network, session: HttpSession) -> None:
         self.heartbeats = "heartbeats" in cluster.target.can
         self.traffic = TRAFFIC[cluster.target.network]
         self.cluster = cluster

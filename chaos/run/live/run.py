@@ -19,8 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import aiohttp
-
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import (
     COMPLETED,
@@ -57,7 +55,6 @@ from raft_chaos.chaos.targets.addresses import Ports, claimed
 from raft_chaos.chaos.targets.certificates import CLIENT, Certificates
 from raft_chaos.chaos.targets.log_lines import is_checked, log_lines_of
 from raft_chaos.chaos.targets.protocol import Target
-from raft_chaos.chaos.targets.session import session_of_clients
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, LogsFollowed, LogsLost, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
@@ -185,6 +182,9 @@ class LiveRun:
 
     def _set_up(self, files: ExitStack) -> None:
         """Opens the files of the run and starts the network; `files` closes them."""
+        from raft_chaos.chaos.targets.session import session_of_clients  # while the fork server imports the nodes
+
+        self.open_session = session_of_clients
         header = self.schedule.header
         self.judge = Judge(
             voters=header.nodes,
@@ -305,9 +305,8 @@ class LiveRun:
 
     async def _run_phases(self) -> None:
         header = self.schedule.header
-        tls = Tls(self.certificates.files(CLIENT)).calling if self.certificates is not None else True
-        connector = aiohttp.TCPConnector(limit=0, ssl=tls)
-        async with session_of_clients(connector) as session, asyncio.TaskGroup() as group:
+        tls = Tls(self.certificates.files(CLIENT)).calling if self.certificates is not None else None
+        async with self.open_session(tls) as session, asyncio.TaskGroup() as group:
             self.session = session
             self.tasks = LiveTasks(group, lambda: self.now_us() - self.zero_us)
             self.nemesis = Nemesis(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-import aiohttp
-
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import Target
 
 POLL_S = 0.1
 
 
-async def poll_status(target: Target, session: aiohttp.ClientSession, cluster: LiveCluster, watcher: Watcher) -> None:
+async def poll_status(target: Target, session: HttpSession, cluster: LiveCluster, watcher: Watcher) -> None:
     """Asks all running nodes at once for role and term, again and again; an answer with neither changes nothing.
 
     A node that does not answer holds nobody up: a new leader must be known before the next fault that is meant for it.

@@ -18,6 +18,7 @@ import msgspec
 
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.processes.first_steps import MainOf
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.lockstep.control import (
     Answer,
@@ -47,7 +48,6 @@ from raft_chaos.chaos.run.lockstep.control import (
     decode_answer,
 )
 from raft_chaos.chaos.run.lockstep.gate import PATIENCE_S, DivergenceError, Gate
-from raft_chaos.chaos.run.lockstep.node_process import node_main
 from raft_chaos.chaos.run.nodes.damage import damage_node
 from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError
 from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
@@ -56,8 +56,10 @@ from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.replica.machine import Read
-from raft_chaos.raft.server.node import EXIT_CRASHED
+from raft_chaos.raft.server.exit_codes import EXIT_CRASHED
 from raft_chaos.raft.storage.fault_disk import Failing
+
+NODE_MAIN = MainOf("run.lockstep.node_process:node_main")
 
 _A = TypeVar("_A", bound=Answer)
 
@@ -111,7 +113,7 @@ class LockstepDriver:
             folder.mkdir(parents=True, exist_ok=True)
             ours, theirs = self._supervisor.pipe()
             with ours, theirs:
-                child = self._supervisor.start(config.node, node_main, setup, theirs, stderr=folder / "stderr.log")
+                child = self._supervisor.start(config.node, NODE_MAIN, setup, theirs, stderr=folder / "stderr.log")
                 return LockstepNode(self, config, child, Channel(ours, PATIENCE_S))
 
     def damage(self, node: str, damage: Damage) -> str:

@@ -50,8 +50,9 @@ from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import encode
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import read_secret
+from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.server.event_loop import crash_on_any_error, run_event_loop
 from raft_chaos.raft.server.host import EventFile
-from raft_chaos.raft.server.node import crash_on_any_error, run_event_loop
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Message
 from raft_chaos.raft.storage.disk import OsDisk
@@ -115,7 +116,7 @@ class SteppedHost:
         self._events = EventFile(Path(setup.events_file))
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
         secret = read_secret(Path(setup.secret_file)) if setup.secret_file is not None else None
-        self._transport = parts.transport(
+        self._transport = (parts.transport or Transport)(
             hello, setup.links, self._on_frame, secret, frames=parts.frames, refused=self._on_refused
         )
         self._exit_code = 0

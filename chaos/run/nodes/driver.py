@@ -11,7 +11,7 @@ from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.raft.replica.machine import Read
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED, exit_code_of
+from raft_chaos.raft.server.exit_codes import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED, exit_code_of
 from raft_chaos.raft.storage.fault_disk import Failing
 
 CODE_OF_NODES = ("raft_chaos.raft.", "raft_chaos.chaos.mutants.")

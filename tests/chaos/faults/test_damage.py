@@ -16,7 +16,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.invariants.events import FaultHealed, NodeExited, PhaseStarted
-from raft_chaos.raft.server.node import EXIT_REFUSED
+from raft_chaos.raft.server.exit_codes import EXIT_REFUSED
 
 KINDS: list[type[AtRest]] = [BitFlip, Truncation, LostWrite, MisdirectedWrite, LostFile]
 

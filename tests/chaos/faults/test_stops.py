@@ -24,7 +24,7 @@ from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import FaultHealed, NodeExited
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from raft_chaos.raft.server.node import EXIT_DISK
+from raft_chaos.raft.server.exit_codes import EXIT_DISK
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.log_file import FILE

@@ -18,7 +18,7 @@ from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.command import CommandTarget
-from raft_chaos.chaos.targets.program import execute
+from raft_chaos.chaos.processes.execute import execute
 from raft_chaos.chaos.processes import open_files
 
 said = Path(sys.argv[1])

@@ -102,7 +102,7 @@ COMMAND = """
 import os, sys
 from pathlib import Path
 from raft_chaos.chaos.processes.supervisor import Supervisor
-from raft_chaos.chaos.targets.program import execute
+from raft_chaos.chaos.processes.execute import execute
 
 said = Path(sys.argv[1])
 with Supervisor() as supervisor:

@@ -39,7 +39,7 @@ from raft_chaos.invariants.judge import judge_run
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.replica.inputs import Received
-from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.server.node_clock import RIGHT
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from raft_chaos.chaos.schedule.data import Operation
@@ -59,7 +58,7 @@ def test_a_request_is_not_repeated_when_a_kept_connection_breaks(f: str) -> None
         server.server = await asyncio.start_server(server.serve, "127.0.0.1", 0)
         host, port = server.server.sockets[0].getsockname()
         url = f"http://{host}:{port}"
-        async with session_of_clients(aiohttp.TCPConnector(limit=0)) as session:
+        async with session_of_clients() as session:
             door = DescribedDoor(parse(TARGET, Path("target.toml")), session, lambda: {"n1": url})
             answers = [
                 await door.ask(url, door.command(operation, "s", 1), 5_000_000)

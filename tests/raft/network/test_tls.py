@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from ends import HOST, WAIT_S, Ends, is_dropped, listening, run
-from raft_chaos.chaos.targets.certificates import CLIENT, Certificates, make
+from raft_chaos.chaos.targets.certificate_folders import make
+from raft_chaos.chaos.targets.certificates import CLIENT, Certificates
 from raft_chaos.raft.network import incoming
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Envelope, Hello, encode_frame
 from raft_chaos.raft.network.handshake import Secret
-from raft_chaos.raft.network.tls import Tls, TlsError, TlsFiles, check_node_name
+from raft_chaos.raft.network.tls import Tls, TlsError, check_node_name
+from raft_chaos.raft.network.tls_files import TlsFiles
 from raft_chaos.raft.state.messages import AppendEntries, Entry, RequestVote
 
 Main = Callable[[], Awaitable[None]]

@@ -19,8 +19,8 @@ from raft_chaos.raft.replica.inputs import Persisted, Received, Submitted
 from raft_chaos.raft.replica.machine import Command, Machine
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server import host as host_module
+from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.server.host import EventFile, LiveHost, NotLeaderError
-from raft_chaos.raft.server.node import run_event_loop
 from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.state.messages import RequestVote
 from raft_chaos.raft.state.timing import Timing

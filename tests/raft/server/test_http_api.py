@@ -17,8 +17,8 @@ from nodes import HOST, TIMING, WAIT_S, Nodes
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.server import http_api
+from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.server.http_api import parse_request
-from raft_chaos.raft.server.node import run_event_loop
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.messages import RequestVote
 from raft_chaos.raft.state.timing import Timing

@@ -10,8 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from nodes import TIMING, Nodes
+from raft_chaos.raft.server.event_loop import run_event_loop
+from raft_chaos.raft.server.exit_codes import EXIT_REFUSED, exit_code_at_start
 from raft_chaos.raft.server.http_requests import parse_change
-from raft_chaos.raft.server.node import EXIT_REFUSED, Node, exit_code_at_start, run_event_loop
+from raft_chaos.raft.server.node import Node
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.state.features import Features

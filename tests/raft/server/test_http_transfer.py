@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nodes import TIMING, Nodes
+from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.server.http_requests import parse_transfer
-from raft_chaos.raft.server.node import run_event_loop
 from raft_chaos.raft.state.timing import Timing
 
 NEVER = Timing(3_600_000_000, 3_600_000_000, 30_000)

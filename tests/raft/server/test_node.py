@@ -20,7 +20,8 @@ from raft_chaos.invariants.events import (
     decode,
 )
 from raft_chaos.invariants.judge import Judge
-from raft_chaos.raft.server.node import Node, run_event_loop
+from raft_chaos.raft.server.event_loop import run_event_loop
+from raft_chaos.raft.server.node import Node
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import FolderInUseError

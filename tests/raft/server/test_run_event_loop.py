@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from raft_chaos.raft.server.node import EXIT_STARVED
+from raft_chaos.raft.server.exit_codes import EXIT_STARVED
 
 STARVED = """
 import asyncio
-from raft_chaos.raft.server.node import crash_on_any_error, run_event_loop
+from raft_chaos.raft.server.event_loop import crash_on_any_error, run_event_loop
 
 def fail():
     raise {error}

@@ -15,10 +15,12 @@ import pytest
 
 from node_process import Caller, NodeProcess, eventually
 from nodes import HOST, WAIT_S, Nodes
-from raft_chaos.chaos.targets.certificates import CLIENT, Certificates, make
+from raft_chaos.chaos.targets.certificate_folders import make
+from raft_chaos.chaos.targets.certificates import CLIENT, Certificates
 from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.server import http_door
-from raft_chaos.raft.server.node import EXIT_REFUSED, run_event_loop
+from raft_chaos.raft.server.event_loop import run_event_loop
+from raft_chaos.raft.server.exit_codes import EXIT_REFUSED
 from raft_chaos.raft.state.messages import RequestVote
 
 STALLED = 60

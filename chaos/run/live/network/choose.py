@@ -14,7 +14,7 @@ from raft_chaos.chaos.run.live.network.netns import network as netns
 from raft_chaos.chaos.run.live.network.proxied import Proxied
 from raft_chaos.chaos.run.live.network.proxy import ProxyClient, proxy_main
 from raft_chaos.chaos.targets.protocol import NetworkName
-from raft_chaos.raft.network.tls import TlsFiles
+from raft_chaos.raft.network.tls_files import TlsFiles
 
 
 def start(

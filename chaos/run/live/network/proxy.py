@@ -25,7 +25,8 @@ from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.run.live.network.stream_link import Dialled, StreamConnection, StreamWire
 from raft_chaos.chaos.run.live.network.wire import Wire
 from raft_chaos.chaos.targets.addresses import HOST
-from raft_chaos.raft.network.tls import Tls, TlsFiles
+from raft_chaos.raft.network.tls import Tls
+from raft_chaos.raft.network.tls_files import TlsFiles
 
 ProxyKind: TypeAlias = Literal["frames", "tcp"]
 

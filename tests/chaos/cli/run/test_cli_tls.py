@@ -17,7 +17,8 @@ from builders.processes import FIRST_PORT, free_ports
 from builders.waiting import eventually
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.targets import certificates as module
-from raft_chaos.chaos.targets.certificates import CLIENT, Certificates, make
+from raft_chaos.chaos.targets.certificate_folders import make
+from raft_chaos.chaos.targets.certificates import CLIENT, Certificates
 from raft_chaos.invariants.verdict import EXIT_USAGE
 from raft_chaos.raft.network.tls import Tls, TlsError
 from raft_chaos.reports.write import render

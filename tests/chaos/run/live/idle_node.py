@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import ClassVar
 
-import aiohttp
-
 from raft_chaos.chaos.faults.abilities import Abilities
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.door import Door
+from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status
 
 
@@ -28,10 +27,10 @@ class IdleTarget:
         ours.recv()
         return Running(child, "http://127.0.0.1:0", ours)
 
-    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+    def door(self, session: HttpSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         raise NotImplementedError
 
-    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+    async def status(self, session: HttpSession, url: str) -> Status | None:
         return None
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ from raft_chaos.chaos.run.live.disk.disk import missing
 from raft_chaos.chaos.run.live.line_file import LineFile
 from raft_chaos.chaos.targets.door import NoAnswer
 from raft_chaos.chaos.targets.our_api import HttpDoor
+from raft_chaos.chaos.targets.session import AiohttpSession
 
 SCRIPT = Path(__file__).with_name("starved_run.py")
 SHELF = Path(__file__).parents[4] / "examples" / "shelf.toml"
@@ -158,7 +159,7 @@ class DeadSession:
 
 def test_a_client_without_files_is_no_silent_node() -> None:
     def ask(number: int) -> object:
-        door = HttpDoor(cast(aiohttp.ClientSession, DeadSession(number)), list, knows_repeats=True)
+        door = HttpDoor(AiohttpSession(cast(aiohttp.ClientSession, DeadSession(number))), list, knows_repeats=True)
         return asyncio.run(door.ask("http://127.0.0.1:1", b"", 1))
 
     assert ask(errno.ECONNREFUSED) == NoAnswer(False, "cannot connect: Connection refused")

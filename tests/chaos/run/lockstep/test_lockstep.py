@@ -22,7 +22,7 @@ from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.lockstep.gate import DivergenceError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED
+from raft_chaos.raft.server.exit_codes import EXIT_CRASHED, EXIT_REFUSED
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.log_file import FILE
 

@@ -25,7 +25,7 @@ from raft_chaos.invariants.events import (
     Started,
 )
 from raft_chaos.raft.replica.machine import Command, encode_command
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED
+from raft_chaos.raft.server.exit_codes import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply

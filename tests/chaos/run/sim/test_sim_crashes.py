@@ -14,7 +14,7 @@ from raft_chaos.invariants.events import EntryAppended, MessageSent, NodeExited,
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.result import NOWHERE, Place, Result
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED
+from raft_chaos.raft.server.exit_codes import EXIT_CRASHED, EXIT_REFUSED
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.log_file import FILE
 

@@ -19,6 +19,7 @@ import pytest
 
 from builders.commands import raft_chaos
 from builders.waiting import eventually
+from raft_chaos.chaos.processes.execute import execute
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError
 from raft_chaos.chaos.processes.supervisor import Child, ProcessError, Supervisor
 from raft_chaos.chaos.run.live import kernel
@@ -29,7 +30,6 @@ from raft_chaos.chaos.run.live.disk.folder import LossyFolder
 from raft_chaos.chaos.run.live.disk.requests import Requests
 from raft_chaos.chaos.run.live.disk.server import disk_main
 from raft_chaos.chaos.run.live.enter import Enter
-from raft_chaos.chaos.targets.program import execute
 from raft_chaos.invariants.rundir import RunDir
 
 WRITER = Path(__file__).with_name("writer.py")

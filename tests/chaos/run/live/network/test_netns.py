@@ -21,6 +21,7 @@ import pytest
 from network_ends import PATIENCE_S, Ends, make_sockets, open_ends
 
 from builders.waiting import eventually
+from raft_chaos.chaos.processes.execute import execute
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live import kernel
@@ -29,7 +30,6 @@ from raft_chaos.chaos.run.live.network.control import ProxyError
 from raft_chaos.chaos.run.live.network.netns import namespaces
 from raft_chaos.chaos.run.live.network.netns.network import missing, start
 from raft_chaos.chaos.run.live.network.rules import LinkRule
-from raft_chaos.chaos.targets.program import execute
 
 SPAWN = multiprocessing.get_context("spawn")
 
