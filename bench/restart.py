@@ -19,7 +19,7 @@ from bench.measures import Bench, Row
 from bench.systems import POLL_S, BenchError, free_ports
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.server.parts import Parts, make_replica

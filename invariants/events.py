@@ -55,6 +55,14 @@ class Members(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only
     old_voters: tuple[str, ...] = ()
     learners: tuple[str, ...] = ()
 
+    def votes(self, node: str) -> bool:
+        """Whether the node has a vote, in the new configuration or in the old one."""
+        return node in self.voters or node in self.old_voters
+
+    def includes(self, node: str) -> bool:
+        """Whether the node gets the log, with a vote or without."""
+        return self.votes(node) or node in self.learners
+
     def __str__(self) -> str:
         parts = [f"voters {' '.join(self.voters)}"]
         if self.old_voters:

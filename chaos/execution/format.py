@@ -32,7 +32,7 @@ from raft_chaos.invariants.events import (
     Started,
     VoteGranted,
 )
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,

@@ -31,14 +31,15 @@ from raft_chaos.chaos.execution.steps import (
 )
 from raft_chaos.chaos.run.nodes.driver import ASKED
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import StepObserver, StepReport
+from raft_chaos.chaos.run.nodes.step import StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import StepObserver
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.replica.command import Command, Read, decode_command
 from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked, TransferAsked
-from raft_chaos.raft.replica.machine import Command, Read, decode_command
-from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.replica.output import Output
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import decode_change
 from raft_chaos.raft.state.timing import Timing

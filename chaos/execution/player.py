@@ -49,7 +49,8 @@ from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.chaos.run.pace import first_voters
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
@@ -61,7 +62,7 @@ from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.replica.inputs import Input as NodeInput
 from raft_chaos.raft.replica.inputs import Persisted, ReadAsked, Received, Submitted, Ticked, TransferAsked
 from raft_chaos.raft.replica.machine import EXPIRED
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.output import Reply
 
 Link: TypeAlias = tuple[str, str]
 """(sender, receiver)"""

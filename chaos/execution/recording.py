@@ -36,20 +36,21 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.driver import DrivenNode
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.chaos.run.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op
-from raft_chaos.raft.replica.machine import Command, Read, decode_command
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.command import Command, Read, decode_command
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Change, decode_change
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 LIFECYCLE_EVENTS = (NodeLaunched, NodeKilled, NodeExited)
 """Events of the harness that follow from the steps themselves."""

@@ -28,7 +28,7 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk

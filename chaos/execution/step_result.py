@@ -11,7 +11,8 @@ import msgspec
 
 from raft_chaos.chaos.execution.player import Frame, Link, Player
 from raft_chaos.chaos.execution.steps import Deliver, NodeStep
-from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.step import StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.invariants.events import NodeExited
 from raft_chaos.raft.state.messages import FileRecord, Record
 from raft_chaos.raft.storage.log_file import FILE, decode_records

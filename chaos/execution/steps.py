@@ -20,10 +20,10 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import ALL_HOLES, WHOLE_PERMILLE, Failpoint
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Consistency, OpFunction, Value, on_key
-from raft_chaos.raft.replica.machine import Command, Read, encode_command
+from raft_chaos.raft.replica.command import Command, Read, encode_command
 from raft_chaos.raft.state.configuration import Change, encode_change
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 MOST_US = 1 << 53
 """The largest time or number. Larger ones are not exact in every JSON reader."""

@@ -29,11 +29,12 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.driver import DrivenNode, DriverError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Read
+from raft_chaos.raft.replica.command import Read
 from raft_chaos.raft.state.log import Log
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 ROLES = {"down": 0, "follower": 1, "candidate": 2, "leader": 3}
 

@@ -22,7 +22,7 @@ from raft_chaos.chaos.faults.downtime import Downtime
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
 from raft_chaos.chaos.faults.strike import Effect, Layer, Strike
-from raft_chaos.raft.storage.fault_disk import DiskErrorName, DiskOperation, Failing
+from raft_chaos.raft.storage.failing import DiskErrorName, DiskOperation, Failing
 
 AT_START: tuple[DiskOperation, ...] = ("read", "rename")
 """A node does these only while it starts."""

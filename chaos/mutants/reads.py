@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import decode_command
-from raft_chaos.raft.replica.replica import Replica, Reply
+from raft_chaos.raft.replica.command import decode_command
+from raft_chaos.raft.replica.output import Reply
+from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntriesReply, Message
 

@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.invariants.events import Event
-from raft_chaos.raft.replica.machine import SessionName, decode_command, encode_command
-from raft_chaos.raft.replica.replica import Replica, Reply
+from raft_chaos.raft.replica.command import decode_command, encode_command
+from raft_chaos.raft.replica.machine import SessionName
+from raft_chaos.raft.replica.output import Reply
+from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import decode_change
 from raft_chaos.raft.state.messages import Entry

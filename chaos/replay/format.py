@@ -8,9 +8,9 @@ from itertools import groupby
 from raft_chaos.chaos.execution import format
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
+from raft_chaos.raft.replica.command import decode_command
 from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked, TransferAsked
-from raft_chaos.raft.replica.machine import decode_command
-from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.replica.output import Output
 from raft_chaos.raft.state.configuration import decode_change
 
 LAST_ENTRIES = 5

@@ -18,12 +18,13 @@ import msgspec
 
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.replay.result import Difference, ReplayError
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.invariants.events import MALFORMED, AnyEvent, decode, encode
 from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.trace import differing
 from raft_chaos.raft.replica.inputs import Input, Received
-from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.replica.output import Output
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import FileRecord
 from raft_chaos.raft.storage.disk import MemoryDisk

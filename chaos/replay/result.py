@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from raft_chaos.raft.replica.inputs import Input
-from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.replica.output import Output
 
 
 class ReplayError(Exception):

@@ -182,7 +182,7 @@ class _Strike:
     @property
     def voters(self) -> list[str]:
         members = self._nemesis.members.members
-        return [node for node in self.nodes if members is None or node in (*members.voters, *members.old_voters)]
+        return [node for node in self.nodes if members is None or members.votes(node)]
 
     @property
     def outsiders(self) -> list[str]:

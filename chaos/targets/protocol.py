@@ -24,7 +24,7 @@ from raft_chaos.invariants.events import Role
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.state.features import NONE, Features
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 if TYPE_CHECKING:  # what starts processes, which whoever asks what a target can does not do
     import socket

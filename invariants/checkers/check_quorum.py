@@ -60,6 +60,8 @@ class _Leading:
     members_us: int
     acknowledged: dict[str, MessageReceived] = field(default_factory=dict)
     answered_us: dict[str, int] = field(default_factory=dict)
+    in_time_until_us: int = 0
+    """Before this it is not late, whatever comes: an answer only makes it later."""
     is_late: bool = False
 
 
@@ -125,7 +127,7 @@ class CheckQuorum(Checker):
     def _on_used(self, event: ConfigurationUsed) -> None:
         self._members[event.node] = event.members
         if (led := self._leading.get(event.node)) is not None:
-            led.members, led.members_us = event.members, event.t_us
+            led.members, led.members_us, led.in_time_until_us = event.members, event.t_us, 0
 
     def _on_role(self, event: RoleChanged) -> None:
         led = self._leading.pop(event.node, None)
@@ -148,7 +150,7 @@ class CheckQuorum(Checker):
         recent = [one for one in led.acknowledged.values() if event.t_us - one.t_us < self._shortest_us - TOLERANCE_US]
         recent.sort(key=lambda one: -one.t_us)
         needed = self._needed(led, [one.sender for one in recent])
-        if needed is None or not _votes(event.node, led.members):
+        if needed is None or not led.members.votes(event.node):
             return  # with the configuration without itself committed, it has to (§6)
         counted = recent[:needed]
         from_us = counted[-1].t_us if counted else event.t_us
@@ -161,7 +163,7 @@ class CheckQuorum(Checker):
 
     def _on_sent(self, event: MessageSent) -> None:
         led = self._leading.get(event.node)
-        if led is None or event.type not in REQUESTS or led.is_late:
+        if led is None or event.t_us < led.in_time_until_us or event.type not in REQUESTS or led.is_late:
             return
         answered = sorted(led.answered_us, key=lambda peer: -led.answered_us[peer])
         needed = self._needed(led, answered)
@@ -170,10 +172,10 @@ class CheckQuorum(Checker):
         heard_us = led.members_us  # whoever is a member from then on counts as heard
         if needed:
             heard_us = max(heard_us, led.answered_us[answered[needed - 1]])
-        silent_us = event.t_us - heard_us
-        if silent_us < self._shortest_us + self._heartbeat_us + TOLERANCE_US:
+        led.in_time_until_us = heard_us + self._shortest_us + self._heartbeat_us + TOLERANCE_US
+        if event.t_us < led.in_time_until_us:
             return
-        led.is_late = True
+        led.is_late, silent_us = True, event.t_us - heard_us
         message = (
             f"{who(event)} led term {led.began.term} on, although no majority had answered for {silent_us} µs; it has "
             f"CheckQuorum, and its shortest election timeout is {self._shortest_us} µs"
@@ -207,7 +209,3 @@ class CheckQuorum(Checker):
         if clock.meet(doubt.node, doubt.from_us, doubt.to_us):
             return False
         return not doubt.is_late or not held.meet(doubt.node, doubt.from_us, doubt.to_us)
-
-
-def _votes(node: str, members: Members) -> bool:
-    return node in members.voters or node in members.old_voters

@@ -41,8 +41,7 @@ class CommittedMembers:
 
     def includes(self, node: str) -> bool:
         """Whether the node gets the log, with a vote or without."""
-        members = self._members
-        return members is None or node in (*members.voters, *members.old_voters, *members.learners)
+        return self._members is None or self._members.includes(node)
 
     def all_in_use(self) -> Iterator[Members]:
         """The one that is committed, and those that nodes use, which may not be committed yet."""

@@ -114,7 +114,7 @@ class ConsistencyCheck(Checker):
         if (leadership := self._leads.get(event.node)) is not None:
             members = event.members
             for name, follower in leadership.followers.items():
-                if name not in (*members.voters, *members.old_voters, *members.learners):
+                if not members.includes(name):
                     follower.has_left = True
                     follower.settle()
 

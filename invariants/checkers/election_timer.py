@@ -112,7 +112,7 @@ class ElectionTimer(Checker):
 
     def _uses(self, node: str, members: Members, t_us: int) -> None:
         self._without_vote.end(node, t_us)
-        if node not in members.voters and node not in members.old_voters:
+        if not members.votes(node):
             self._without_vote.begin(node, (node,), t_us)
 
     def _on_role(self, event: RoleChanged) -> None:

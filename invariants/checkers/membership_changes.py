@@ -215,7 +215,7 @@ class MembershipChanges(Checker):
 
     def _check_leads(self, node: _Node, used: ConfigurationUsed, last: CommitAdvanced, event: CommitAdvanced) -> None:
         """It commits more, although it had committed a configuration without itself."""
-        has_vote = event.node in used.members.voters or event.node in used.members.old_voters
+        has_vote = used.members.votes(event.node)
         if not has_vote and last.index >= used.index and last.term == event.term and last.t_us < event.t_us:
             self.violate(
                 f"{who(event)} leads on although it has committed a configuration without itself (entry {used.index}: "

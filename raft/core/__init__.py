@@ -19,9 +19,10 @@ Each class extends the one before, and uses only those before it. Read in this o
 """
 
 from raft_chaos.raft.core.base import Random
-from raft_chaos.raft.core.core import Core, Ready
+from raft_chaos.raft.core.core import Core
 from raft_chaos.raft.core.leader import NO_OP
 from raft_chaos.raft.state.progress import Progress
+from raft_chaos.raft.state.ready import Ready
 
 ALGORITHM = 5
 """Grows when the core gives another output for the same inputs, since no earlier run can then be replayed. 1 had no

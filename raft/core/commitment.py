@@ -10,8 +10,8 @@ from raft_chaos.invariants.events import CommitAdvanced, SnapshotInstalled
 from raft_chaos.raft.core.terms import Terms
 from raft_chaos.raft.state.held import ReleaseCommit
 from raft_chaos.raft.state.messages import Committed, Entry, SaveSnapshot, Snapshot
-from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.state.progress import Progress
+from raft_chaos.raft.state.ready import Write
 
 _match_index = attrgetter("match_index")
 

@@ -21,11 +21,6 @@ Time is integer microseconds. A node's name is a string; `peers` are all other n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-import msgspec
-
-from raft_chaos.invariants.events import Event
 from raft_chaos.raft.core.transfer import Transfer
 from raft_chaos.raft.state.held import CountOwnVote, Held, ReleaseCommit, ReportEvent, SendMessage
 from raft_chaos.raft.state.messages import (
@@ -39,25 +34,9 @@ from raft_chaos.raft.state.messages import (
     PreVoteReply,
     RequestVote,
     RequestVoteReply,
-    Snapshot,
     TimeoutNow,
 )
-from raft_chaos.raft.state.pending import Write
-from raft_chaos.raft.state.reads import ReadEnd
-
-
-class Ready(msgspec.Struct, gc=False):
-    """What the host must do now; see the module's header. `committed` are (index, entry) in order, to be taken once and
-    before the next input; a snapshot stands for all entries up to its index. `made` are events of now that wait for a
-    write: a later Ready reports them."""
-
-    events: list[Event]
-    messages: list[tuple[str, Message]]
-    write: Write | None
-    committed: Iterable[tuple[int, Entry | Snapshot]]
-    deadline_us: int
-    made: list[Event]
-    reads: Sequence[ReadEnd] = ()
+from raft_chaos.raft.state.ready import Ready, Write
 
 
 class Core(Transfer):
@@ -143,7 +122,7 @@ class Core(Transfer):
         # Most steps have nothing to write and nothing to apply; checking that here is cheaper.
         write = self._next_write() if self._pending.unwritten else None
         committed = self._take_committed() if self._apply_limit > self.last_applied else []
-        reads = self._advance_reads() if self._reads else ()
+        reads = self._advance_reads() if self._reads.count else ()
         ready = Ready(self._events, self._messages, write, committed, self.deadline_us, self._made, reads)
         self._events, self._messages, self._made = [], [], []
         return ready

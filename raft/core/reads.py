@@ -42,7 +42,7 @@ class Reads(PreVoting):
     @property
     def waiting_reads(self) -> int:
         """How many reads have not ended."""
-        return len(self._reads)
+        return self._reads.count
 
     def _advance_reads(self) -> list[ReadEnd]:
         """Brings the waiting reads as far as they can get; returns those that end now, in the order in which they came.

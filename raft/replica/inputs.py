@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from raft_chaos.raft.replica.machine import Read
+from raft_chaos.raft.replica.command import Read
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.state.messages import Message
 
@@ -39,7 +39,7 @@ class Persisted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="p")
 
 
 class Submitted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="s"):
-    """A client submitted a command (`raft.replica.machine.Command`, encoded), or a change of the members
+    """A client submitted a command (`raft.replica.command.Command`, encoded), or a change of the members
     (`raft.state.configuration.Change`, encoded)."""
 
     command: bytes

@@ -8,46 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from raft_chaos.invariants.events import EntryApplied, Event, SnapshotRestored
 from raft_chaos.raft.core import Core, Ready
-from raft_chaos.raft.replica.machine import Machine, Read
+from raft_chaos.raft.replica.command import Read
+from raft_chaos.raft.replica.machine import Machine
+from raft_chaos.raft.replica.output import Output, Reply
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.state.configuration import ChangeError, decode_change, decode_configuration, is_configuration
-from raft_chaos.raft.state.messages import MAX_SNAPSHOT_BYTES, Entry, Message, Snapshot
-from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.state.messages import MAX_SNAPSHOT_BYTES, Entry, Snapshot
 from raft_chaos.raft.state.progress import UNLIMITED
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """The end of one submission. `result` None: leadership was lost before it was committed, so the outcome is unknown.
-
-    `index` and `term` name the log entry that decided it: for a repeated command (§8), its first entry. A read without
-    an entry of its own (`is_read`) names the last one that the node had applied, and 0, 0 if it is refused: it has no
-    effect, so the client may ask again.
-    """
-
-    token: Any
-    index: int
-    term: int
-    result: Result | None
-    is_read: bool = False
-
-
-class Output(msgspec.Struct, gc=False):
-    """What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline.
-
-    It is the core's `Ready`, after the committed entries were applied: `events` report that too. `made` are events of
-    now that wait for a write: a later output reports them.
-    """
-
-    events: list[Event]
-    messages: list[tuple[str, Message]]
-    write: Write | None
-    deadline_us: int
-    replies: list[Reply]
-    made: list[Event] = []
 
 
 class Replica:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameError
-from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.replica.command import decode_command
 from raft_chaos.raft.replica.saved_state import SnapshotError, check_saved
 from raft_chaos.raft.state.configuration import encode_configuration, is_configuration, unknown_members
 from raft_chaos.raft.state.messages import (

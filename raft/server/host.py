@@ -28,6 +28,7 @@ from typing import Any
 
 from raft_chaos.invariants.events import Event, encode
 from raft_chaos.raft.network.transport import Numbered, Transport
+from raft_chaos.raft.replica.command import Command, Read, encode_command
 from raft_chaos.raft.replica.inputs import (
     Input,
     Persisted,
@@ -38,16 +39,16 @@ from raft_chaos.raft.replica.inputs import (
     TransferAsked,
     apply,
 )
-from raft_chaos.raft.replica.machine import Command, Read, encode_command
 from raft_chaos.raft.replica.message_events import message_received, message_sent
-from raft_chaos.raft.replica.replica import Output, Replica
+from raft_chaos.raft.replica.output import Output
+from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.replica.saved_state import prepare_checked
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
 from raft_chaos.raft.state.configuration import Change, encode_change
 from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Committed, Entry, Message, SaveSnapshot
-from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.state.ready import Write
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.journal import Journal
 from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog

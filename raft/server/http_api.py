@@ -28,7 +28,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from raft_chaos.raft.network.tls import Tls
-from raft_chaos.raft.replica.machine import Command, decode_command
+from raft_chaos.raft.replica.command import Command, decode_command
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.host import BusyError, LeadershipLostError, LiveHost, NotLeaderError, ReadRefusedError
 from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.raft.replica.machine import Command, Read, parse_command
+from raft_chaos.raft.replica.command import Command, Read, parse_command
 from raft_chaos.raft.state.configuration import LONGEST_NAME, MOST_NAMES, Change
 
 

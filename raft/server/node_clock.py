@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from raft_chaos.invariants.events import Event
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.replica.output import Output
 from raft_chaos.raft.state.held import ReleaseCommit, ReportEvent
 
 Segment: TypeAlias = tuple[int, int, int]

@@ -7,7 +7,7 @@ import msgspec
 from raft_chaos.raft.network.tls_files import TlsFiles
 from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,19 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from raft_chaos.raft.state.held import Held
 from raft_chaos.raft.state.messages import Record, SaveSnapshot, Truncate
+from raft_chaos.raft.state.ready import Write
 
 _BEGINS_A_WRITE = (Truncate, SaveSnapshot)
-
-
-class Write(msgspec.Struct, frozen=True):
-    """Records to make durable as one unit; `lsn` is the number of the last of them."""
-
-    lsn: int
-    records: list[Record]
 
 
 class Pending:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from zlib import crc32
-
-import msgspec
 
 from raft_chaos.raft.state.messages import Entry, Snapshot
 
@@ -15,7 +14,8 @@ UNLIMITED = 1 << 62
 _command = attrgetter("command")
 
 
-class Progress(msgspec.Struct):
+@dataclass(slots=True)
+class Progress:
     """What a leader knows about one follower (Figure 2, volatile state on leaders).
 
     Invariant: `match_index < next_index`. While `probing`, one message is in flight at a time, since next_index is a
@@ -61,7 +61,7 @@ class Progress(msgspec.Struct):
     goal: int = 0
     since_us: int = 0
     is_caught_up: bool = False
-    flight: deque[tuple[int, int]] = msgspec.field(default_factory=deque)
+    flight: deque[tuple[int, int]] = field(default_factory=deque)
     bytes_in_flight: int = 0
 
     @property

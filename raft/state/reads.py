@@ -24,9 +24,11 @@ class WaitingReads:
     Invariant: read indexes never decrease along `confirmed`.
     """
 
-    __slots__ = ("asked", "confirmed", "confirming", "hoping", "read_index", "round", "term")
+    __slots__ = ("asked", "confirmed", "confirming", "count", "hoping", "read_index", "round", "term")
 
     def __init__(self) -> None:
+        self.count = 0
+        """How many wait; an attribute, because each step of a node asks."""
         self.term = 0
         self.hoping: list[Any] = []  # they need no round if there is a lease
         self.asked: list[Any] = []  # the next round begins after them
@@ -35,20 +37,20 @@ class WaitingReads:
         self.read_index = 0  # of those that the running round confirms
         self.confirmed: list[tuple[int, Any]] = []  # their read indexes may not be applied yet
 
-    def __len__(self) -> int:
-        return len(self.hoping) + len(self.asked) + len(self.confirming) + len(self.confirmed)
-
     def ask(self, token: Any, term: int) -> None:
         """A read came. If some of an earlier leadership have not ended yet, it will be refused with them."""
-        if not self:
-            self.term = term
+        self._one_more(term)
         self.asked.append(token)
 
     def hope(self, token: Any, term: int) -> None:
         """The same, for one that is answered by a lease if there is one."""
-        if not self:
-            self.term = term
+        self._one_more(term)
         self.hoping.append(token)
+
+    def _one_more(self, term: int) -> None:
+        if not self.count:
+            self.term = term
+        self.count += 1
 
     def settle(self, read_index: int | None) -> None:
         """There is a lease, by which those that hope for one have this read index; or there is none."""
@@ -75,12 +77,13 @@ class WaitingReads:
         while place < len(self.confirmed) and self.confirmed[place][0] <= index:
             place += 1
         done, self.confirmed = self.confirmed[:place], self.confirmed[place:]
+        self.count -= place
         return [ReadEnd(token, False) for _, token in done]
 
     def refuse(self) -> list[ReadEnd]:
         """Takes out all of them: the leadership is over."""
         tokens = [*(token for _, token in self.confirmed), *self.confirming, *self.asked, *self.hoping]
-        self.hoping, self.asked, self.confirming, self.confirmed = [], [], [], []
+        self.hoping, self.asked, self.confirming, self.confirmed, self.count = [], [], [], [], 0
         return [ReadEnd(token, True) for token in tokens]
 
 

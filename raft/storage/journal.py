@@ -23,7 +23,7 @@ import msgspec
 
 from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.raft.replica.inputs import Input
-from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.replica.output import Output
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
 

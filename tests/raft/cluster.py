@@ -21,11 +21,13 @@ from typing import NamedTuple, TypeVar
 
 from raft_chaos.invariants.events import Event, MessageReceived, MessageSent
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Command, Consistency, Machine, Read, encode_command
+from raft_chaos.raft.replica.command import Command, Consistency, Read, encode_command
+from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.message_events import message_received, message_sent
-from raft_chaos.raft.replica.replica import Output, Replica, Reply
+from raft_chaos.raft.replica.output import Output, Reply
+from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Record, Recovered
-from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.state.ready import Write
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.recovery import fold
 

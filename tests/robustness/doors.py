@@ -51,7 +51,7 @@ from raft_chaos.raft.network.codec import (
     encode_frame,
     framed,
 )
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.http_requests import parse_request

@@ -22,7 +22,7 @@ from raft_chaos.chaos.run.live.network.rules import rule_of
 from raft_chaos.chaos.targets import our_api
 from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.raft.state.configuration import Change
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 RESET_POLL_US = 5_000
 STEP_US = 4_000

@@ -16,10 +16,10 @@ from typing import TypeAlias
 import msgspec
 
 from raft_chaos.chaos.faults.process import Failpoint
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
-from raft_chaos.raft.replica.machine import Read
-from raft_chaos.raft.replica.replica import Reply
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.chaos.run.nodes.step import StepConfig
+from raft_chaos.raft.replica.command import Read
+from raft_chaos.raft.replica.output import Reply
+from raft_chaos.raft.storage.failing import Failing
 
 READ_AT_ONCE = 1 << 16
 LENGTH_BYTES = 4

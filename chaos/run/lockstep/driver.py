@@ -51,13 +51,13 @@ from raft_chaos.chaos.run.lockstep.gate import PATIENCE_S, DivergenceError, Gate
 from raft_chaos.chaos.run.nodes.damage import damage_node
 from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError
 from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
+from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.network.handshake import read_secret
-from raft_chaos.raft.replica.machine import Read
+from raft_chaos.raft.replica.command import Read
 from raft_chaos.raft.server.exit_codes import EXIT_CRASHED
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 NODE_MAIN = MainOf("run.lockstep.node_process:node_main")
 

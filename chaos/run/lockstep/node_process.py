@@ -46,7 +46,8 @@ from raft_chaos.chaos.run.lockstep.control import (
 )
 from raft_chaos.chaos.run.nodes.driver import exit_status
 from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
-from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.step import StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.invariants.events import encode
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import read_secret

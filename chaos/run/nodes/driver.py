@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.processes.shortage import HarnessError
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
-from raft_chaos.raft.replica.machine import Read
+from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
+from raft_chaos.raft.replica.command import Read
 from raft_chaos.raft.server.exit_codes import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED, exit_code_of
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 CODE_OF_NODES = ("raft_chaos.raft.", "raft_chaos.chaos.mutants.")
 

@@ -8,7 +8,8 @@ from contextvars import ContextVar
 
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.run.nodes.damage import damage as do_damage
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepObserver, SteppedNode
+from raft_chaos.chaos.run.nodes.step import StepConfig
+from raft_chaos.chaos.run.nodes.stepped_node import StepObserver, SteppedNode
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import MemoryDisk
 

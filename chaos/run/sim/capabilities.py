@@ -20,7 +20,7 @@ from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import VirtualSignal, VirtualTasks
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.raft.state.configuration import Change, encode_change
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 TRAFFIC_POLL_US = 100
 STOP_PATIENCE_US = 2_000_000

@@ -23,18 +23,19 @@ from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
+from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
 from raft_chaos.chaos.run.sim.draws import Draws
-from raft_chaos.chaos.run.sim.network import Frame, SimNetwork
+from raft_chaos.chaos.run.sim.frame import Frame
+from raft_chaos.chaos.run.sim.network import SimNetwork
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
-from raft_chaos.raft.replica.machine import Read
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.command import Read
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 State: TypeAlias = Literal["down", "up", "paused", "exited"]
 

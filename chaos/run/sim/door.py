@@ -17,8 +17,8 @@ from raft_chaos.chaos.run.sim.tasks import GoOn, Subscribe
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.invariants.history import on_key
-from raft_chaos.raft.replica.machine import Command, Read, encode_command
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.command import Command, Read, encode_command
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.replica.result import Result
 
 LATENCY_US = (100, 500)

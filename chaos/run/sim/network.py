@@ -22,6 +22,7 @@ from raft_chaos.chaos.faults.corrupt import FLIP_DRAWS, places
 from raft_chaos.chaos.faults.links import Degraded, LinkCounters, LinkState
 from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.run.sim.draws import Draws
+from raft_chaos.chaos.run.sim.frame import Frame
 from raft_chaos.chaos.run.sim.priorities import Priorities, Priority
 from raft_chaos.chaos.run.sim.scheduler import Due, Scheduler
 from raft_chaos.chaos.schedule.data import SimModel
@@ -30,23 +31,6 @@ LATE_US = (1_000, 50_000)
 VERY_LATE_US = (50_000, 3_000_000)
 VERY_LATE_SHARE = 0.15
 """How late a copy or a reordered frame arrives; the lateness of very late ones is drawn on a log scale."""
-
-
-class Frame(msgspec.Struct, gc=False):
-    """One message on its way. `payload` is the message itself, or None if a real socket holds it.
-
-    It is on the link's nth `connection`, and lost if that breaks. `flips` are the places of bits that flipped.
-    """
-
-    sender: str
-    sender_inc: int
-    number: int
-    to: str
-    payload: Any
-    link: Link
-    void: bool = False
-    connection: int = 0
-    flips: tuple[float, ...] = ()
 
 
 class Link:

@@ -28,9 +28,9 @@ from raft_chaos.chaos.execution.steps import (
     Timeout,
     Transfer,
 )
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
+from raft_chaos.chaos.run.nodes.step import StepConfig
 from raft_chaos.invariants.history import Consistency
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.state.messages import Append, Entry, HardState

@@ -41,7 +41,7 @@ from raft_chaos.invariants.events import (
 )
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, ChangeError, Configuration
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 NODES = ["n1", "n2", "n3"]
 LINKS: list[Link] = [(a, b) for a in NODES for b in NODES if a != b]

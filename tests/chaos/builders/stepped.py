@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from builders.schedules import TIMING
 from raft_chaos.chaos.run.nodes.driver import Driver, exit_status
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
+from raft_chaos.chaos.run.nodes.step import StepConfig
 
 
 def config(node: str = "n1", peers: tuple[str, ...] = (), incarnation: int = 1) -> StepConfig:

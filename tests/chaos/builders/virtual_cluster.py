@@ -15,7 +15,7 @@ from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.schedule.data import AnchorEvent, SimModel
 from raft_chaos.invariants.events import Event
 from raft_chaos.invariants.judge import Judge
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.server.parts import Parts
 
 T = TypeVar("T")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from builders.schedules import NODES
 from raft_chaos.chaos.faults.links import LINKS, Degraded, Link, LinkCounters, LinkState
 from raft_chaos.chaos.run.nemesis import InForce
-from raft_chaos.chaos.run.sim.network import Frame, SimNetwork
+from raft_chaos.chaos.run.sim.frame import Frame
+from raft_chaos.chaos.run.sim.network import SimNetwork
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.schedule.data import SimModel
 

@@ -14,7 +14,7 @@ from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Operation, SimModel
 from raft_chaos.invariants.events import AnsweredAgain
 from raft_chaos.invariants.history import Op, OpFunction
-from raft_chaos.raft.replica.machine import Command, decode_command
+from raft_chaos.raft.replica.command import Command, decode_command
 
 ROUND_TRIP_US = 2 * LATENCY_US[1]
 """The longest way from a client to a node and back."""

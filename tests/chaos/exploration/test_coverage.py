@@ -12,7 +12,7 @@ from raft_chaos.chaos.exploration.coverage import Coverage, CoverageDriver, _Cov
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.driver import Driver, DriverError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import StepReport
+from raft_chaos.chaos.run.nodes.step import StepReport
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.state.messages import Entry

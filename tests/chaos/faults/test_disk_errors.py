@@ -10,7 +10,7 @@ from builders.scripted_world import Stage
 from raft_chaos.chaos.faults.disk_error import DiskError
 from raft_chaos.invariants.events import FaultHealed, NodeExited
 from raft_chaos.raft.server.exit_codes import EXIT_DISK, EXIT_STARVED
-from raft_chaos.raft.storage.fault_disk import DiskErrorName, DiskOperation, Failing
+from raft_chaos.raft.storage.failing import DiskErrorName, DiskOperation, Failing
 
 SYNC = Failing("sync", "EIO")
 

@@ -20,7 +20,7 @@ from raft_chaos.chaos.faults.stop import Stop
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.run.live.run import run_live
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
+from raft_chaos.chaos.run.nodes.step import StepConfig
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import FaultHealed, NodeExited
 from raft_chaos.invariants.rundir import RunDir, RunInfo

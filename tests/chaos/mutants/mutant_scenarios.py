@@ -32,8 +32,8 @@ from sim_scenarios import deaf_leader, in_sim, many_elections, quiet_cluster
 from cluster import TIMING, Cluster, command, entries
 from raft_chaos.invariants.events import HARNESS, AnsweredAgain
 from raft_chaos.invariants.history import Consistency, Op
-from raft_chaos.raft.replica.machine import Command, encode_command
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.command import Command, encode_command
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing

@@ -8,7 +8,7 @@ from scenario_steps import Observed, cluster_of, exchange, judged_recovery, seen
 from cluster import TIMING, Cluster, command, entries
 from raft_chaos.invariants.events import HARNESS, NodeExited
 from raft_chaos.raft.core.leader import LONGEST_WRITE_TIMEOUTS
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.log import CompactedError

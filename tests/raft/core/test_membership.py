@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cluster import TIMING, Cluster, Server, command, entries
 from raft_chaos.invariants.events import ConfigurationUsed
 from raft_chaos.raft.replica.machine import Result
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.state.configuration import Change, Configuration, encode_change, encode_configuration
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.messages import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster import Server, command
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry, Message, RequestVote
 from roles import leader, to
 

@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from raft_chaos.raft.replica.machine import (
-    Command,
-    Machine,
-    Operation,
-    decode_command,
-    encode_command,
-    parse_command,
-)
+from raft_chaos.raft.replica.command import Command, Operation, decode_command, encode_command, parse_command
+from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.result import Result
 
 KEYS = st.sampled_from(["x", "y", "z"])

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft_chaos.raft.replica import saved_state
-from raft_chaos.raft.replica.machine import Command, Machine, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
+from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.replica.saved_state import SnapshotError, check_saved, prepare_checked
 

@@ -6,8 +6,9 @@ from zlib import crc32
 
 from cluster import Server, command
 from raft_chaos.invariants.events import EntryAppended, EntryApplied
-from raft_chaos.raft.replica.machine import Command, Machine, Result, encode_command
-from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.replica.command import Command, encode_command
+from raft_chaos.raft.replica.machine import Machine, Result
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import (
     AppendEntries,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_chaos.raft.replica.machine import EXPIRED, Command, Machine, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
+from raft_chaos.raft.replica.machine import EXPIRED, Machine
 from raft_chaos.raft.replica.result import Result
 
 

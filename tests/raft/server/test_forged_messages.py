@@ -10,7 +10,7 @@ import pytest
 
 from node_process import Caller, NodeProcess, eventually
 from raft_chaos.raft.network.codec import HEADER_BYTES, MAX_FRAME, PROTOCOL_VERSION, framed
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
 from raft_chaos.raft.state.messages import (
     MAX_COMMAND_BYTES,
     MAX_ENTRIES,

@@ -15,8 +15,9 @@ from raft_chaos.invariants.events import MessageReceived, Started, decode
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.replica.command import Command
 from raft_chaos.raft.replica.inputs import Persisted, Received, Submitted
-from raft_chaos.raft.replica.machine import Command, Machine
+from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server import host as host_module
 from raft_chaos.raft.server.event_loop import run_event_loop

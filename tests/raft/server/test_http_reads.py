@@ -15,7 +15,7 @@ from nodes import HOST, TIMING, WAIT_S, Nodes
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.transport import Transport
-from raft_chaos.raft.replica.machine import Command, Read
+from raft_chaos.raft.replica.command import Command, Read
 from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.server.http_requests import parse_read
 from raft_chaos.raft.state.messages import RequestVote

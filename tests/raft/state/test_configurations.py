@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
 from raft_chaos.raft.state.configuration import (
     Change,
     ChangeError,

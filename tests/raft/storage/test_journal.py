@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from raft_chaos.invariants.events import CommitAdvanced
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked
-from raft_chaos.raft.replica.replica import Output, Reply
+from raft_chaos.raft.replica.output import Output, Reply
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.state.messages import Append, Entry, HardState, RequestVote, RequestVoteReply
-from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.state.ready import Write
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.framing import frame
 from raft_chaos.raft.storage.journal import (

@@ -9,7 +9,8 @@ import pytest
 
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, SaveSnapshot, Snapshot, Truncate
 from raft_chaos.raft.storage.disk import Disk, MemoryDisk, OsDisk
-from raft_chaos.raft.storage.fault_disk import Failing, FaultDisk
+from raft_chaos.raft.storage.failing import Failing
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.log_file import FILE, intact_records
 from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog

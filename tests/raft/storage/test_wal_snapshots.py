@@ -14,7 +14,8 @@ from raft_chaos.raft.state.configuration import Configuration
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, SaveSnapshot, Snapshot, Truncate
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.fault_disk import DiskOperation, Failing, FaultDisk
+from raft_chaos.raft.storage.failing import DiskOperation, Failing
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.framing import frame
 from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.log_file import (

@@ -22,7 +22,7 @@ from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeKilled, Node
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.state.features import NONE, Features
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed)
 State: TypeAlias = Literal["down", "up", "paused", "exited"]

@@ -12,7 +12,7 @@ import asyncio
 from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.run.live.cluster.nodes import LiveNode
 from raft_chaos.chaos.run.live.cluster.observations import Observations
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 ENDING_S = 2.0
 """How long a node whose disk has failed may take to end."""

@@ -23,7 +23,7 @@ from raft_chaos.chaos.targets.protocol import Launch, Running
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 
 pytestmark = pytest.mark.live
 

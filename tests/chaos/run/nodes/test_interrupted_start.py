@@ -9,7 +9,8 @@ import pytest
 from builders.stepped import config
 from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
+from raft_chaos.chaos.run.nodes.step import StepConfig
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.log_file import FILE

@@ -14,7 +14,8 @@ from builders.stepped import config
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.driver import DiskState, DriverError, NodeDiedError, end_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
@@ -24,14 +25,14 @@ from raft_chaos.invariants.events import (
     MessageSent,
     Started,
 )
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
 from raft_chaos.raft.server.exit_codes import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.failing import Failing
 from raft_chaos.raft.storage.log_file import FILE, decode_records, encode_record
 from raft_chaos.raft.storage.snapshot_file import SNAPSHOT
 

@@ -24,7 +24,7 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.command import Command, encode_command
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries

@@ -15,7 +15,8 @@ from raft_chaos.chaos.faults.corrupt import Corrupt
 from raft_chaos.chaos.faults.links import LinkState
 from raft_chaos.chaos.faults.pause import Pause
 from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
+from raft_chaos.chaos.run.nodes.step import StepConfig
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import RequestVote

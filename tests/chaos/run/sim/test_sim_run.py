@@ -20,7 +20,8 @@ from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
+from raft_chaos.chaos.run.nodes.step import StepConfig
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.chaos.run.sim.run import RECOVERY_TIMEOUTS, WATCH_US, VirtualRun
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import PhaseStarted, RunEnded
