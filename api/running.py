@@ -15,8 +15,8 @@ from raft_chaos.api.seeds import seeds_of
 from raft_chaos.chaos.campaign import campaign
 from raft_chaos.chaos.campaign.batch import SeedEnd
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed
-from raft_chaos.chaos.campaign.seed import SeedResult as SeedEnded
 from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.campaign.seed_result import SeedResult as SeedEnded
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.run import needs

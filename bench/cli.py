@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from bench import executors, journal, networks, restart, sim
+from bench import executors, journal, networks, restart, sim, start
 from bench.compare import compare, page, slower
 from bench.measures import FULL, QUICK, Bench, Row, Sizes
 from bench.saved import Saved, SavedError, SavedPart, load, save
@@ -99,6 +99,11 @@ PARTS = {
         "The simulator, all checkers and the digest on, beside a loop that only delivers (CPU time of one core)",
         lambda bench: sim.measure(bench.sizes),
         ("simulator", "bare loop"),
+    ),
+    "start": Part(
+        "CPU time of a command until its work begins, and a node's memory, beside an interpreter that does nothing",
+        start.measure,
+        ("raft-chaos", "python -c pass"),
     ),
     "executors": Part(
         "A campaign on Dask's workers, beside processes of this machine",

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
-
-from tabulate import tabulate
 
 from raft_chaos.reports.text import NARROW, USUAL, count, markdown, prose, visible
 
@@ -84,15 +82,10 @@ def titled(table: Table, width: int = USUAL) -> list[str]:
 def markdown_table(table: Table) -> list[str]:
     """The lines of a table for GitHub, without its title."""
     table, more = shortened(table)
-    drawn = tabulate(
-        [[markdown(cell) for cell in row] for row in table.rows],
-        headers=[markdown(column.header) for column in table.columns],
-        tablefmt="pipe",
-        disable_numparse=True,
-        colalign=[column.align for column in table.columns],
-    )
+    rows = [[markdown(cell) for cell in row] for row in table.rows]
+    drawn = _tabulated(rows, table.columns, "pipe", [markdown(column.header) for column in table.columns])
     notes = [line for note in (more, *table.note.splitlines()) if note for line in ("", markdown(note))]
-    return [*drawn.splitlines(), *notes]
+    return [*drawn, *notes]
 
 
 def _fit(columns: list[Column], rows: list[list[str]], width: int) -> list[int] | None:
@@ -127,12 +120,7 @@ def _drawn(table: Table, widths: list[int]) -> list[str]:
     headers = [_wrapped(column.header, width) for column, width in zip(table.columns, widths, strict=True)]
     rows = [[_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)] for row in table.rows]
     # The header is passed as a row: with `headers`, tabulate makes each column two blanks wider than needed.
-    return tabulate(
-        [headers, _rules([headers, *rows]), *rows],
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=[column.align for column in table.columns],
-    ).splitlines()
+    return _tabulated([headers, _rules([headers, *rows]), *rows], table.columns, "plain")
 
 
 def _rules(rows: list[list[str]]) -> list[str]:
@@ -142,6 +130,15 @@ def _rules(rows: list[list[str]]) -> list[str]:
 
 def _wrapped(text: str, width: int) -> str:
     return text if len(text) <= width else "\n".join(textwrap.wrap(text, width, break_on_hyphens=False))
+
+
+def _tabulated(rows: list[list[str]], columns: list[Column], shape: str, headers: Sequence[str] = ()) -> list[str]:
+    """The lines that tabulate draws. It is imported with the first table: it takes as long as a small command."""
+    from tabulate import tabulate
+
+    aligned = [column.align for column in columns]
+    drawn = tabulate(rows, headers=headers, tablefmt=shape, disable_numparse=True, colalign=aligned)
+    return drawn.splitlines()
 
 
 # ---- texts below rows --------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.campaign.file import SeedFailed
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.processes.supervisor import temporary_folder
 from raft_chaos.chaos.run.settings import Settings, new_run_dir, repro
 from raft_chaos.invariants.rundir import RunDir

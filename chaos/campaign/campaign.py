@@ -36,7 +36,8 @@ from raft_chaos.chaos.campaign.batch import (
 )
 from raft_chaos.chaos.campaign.code import OtherCodeError, code, with_code
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignError, CampaignFile, SeedFailed, describe_campaign
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed, run_seed_compared
+from raft_chaos.chaos.campaign.seed import run_seed, run_seed_compared
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.run.settings import Settings
 
 WINDOW_PER_JOB = 4

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from raft_chaos.chaos.campaign.line_file import LineFile, whole_lines
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.run.settings import Settings, commit
 from raft_chaos.invariants.events import MALFORMED
 

@@ -29,7 +29,7 @@ from raft_chaos.chaos.campaign.file import (
     seed_ranges,
     seeds_of,
 )
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 
 _encode = msgspec.json.Encoder().encode
 

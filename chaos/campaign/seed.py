@@ -1,4 +1,4 @@
-"""The result of one seed: a line of statistics, and for a failure the place of its run directory.
+"""Runs one seed: its result, and for a failure its run directory.
 
 run_seed            one seed
 run_seed_compared   the same, and beside it the same schedule with our Raft without the mistake
@@ -8,41 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Schedule
-from raft_chaos.invariants.exposure import Exposure
-from raft_chaos.invariants.verdict import Outcome, broken
+from raft_chaos.invariants.verdict import broken
 
 COMPARED = ("elections", "max_term")
 """The statistics that a comparison keeps of the run without the mistake."""
-
-
-class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
-    """One seed. `violated` and `unknown` name invariants, `vacuous` says what was missing, a sentence each.
-
-    `run` is the run directory, which only a seed that was not valid leaves; `repro` is the command that repeats it.
-    `found` is the message of the first violation, `exposure` what the faults met; a file of an earlier version has
-    neither. `baseline` has the statistics of `COMPARED` without the mistake, if the seed was compared.
-    """
-
-    seed: int
-    verdict: Outcome
-    violated: list[str]
-    unknown: list[str]
-    vacuous: list[str]
-    trace_sha256: str
-    stats: dict[str, float | int | str]
-    run: str | None
-    repro: str
-    found: str = ""
-    exposure: list[Exposure] = []
-    baseline: dict[str, int] = {}
 
 
 class NotDeterministicError(Exception):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -36,6 +35,8 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # it takes as long as the rest of the help, and nothing else needs it
+
         print(f"raft-chaos {version('raft-chaos')} (Python {platform.python_version()})")
         raise typer.Exit
 

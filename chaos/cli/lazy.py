@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import typer
 from typer.core import CompletionItem, TyperCommand, TyperGroup  # type: ignore[attr-defined]
 
+from raft_chaos.chaos.cli import values
 from raft_chaos.chaos.cli.commands import Listed
 from raft_chaos.chaos.cli.common import close_to, fail
 from raft_chaos.chaos.cli.start import importing
@@ -35,6 +36,10 @@ def settings() -> dict[str, Any]:
 
 class Command(TyperCommand):
     """A command whose help has its options in sections, and which refuses what it does not take in plain words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        values.take_over(self.params)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.allow_extra_args = True

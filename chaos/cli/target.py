@@ -1,10 +1,8 @@
-"""`raft-chaos targets` lists what can be broken; `raft-chaos target check` examines the description of a target."""
+"""`raft-chaos target check`: examines the description of a target."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +15,15 @@ from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.doctor.examine import examine
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.doctor.log_lines import WHAT
-from raft_chaos.chaos.faults.abilities import ABILITIES, DISKS, OF_NETWORK, in_order
+from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.option import OptionError, timing_of
 from raft_chaos.chaos.run.options import target_of
-from raft_chaos.chaos.targets.find import STDIO, find
+from raft_chaos.chaos.targets.find import STDIO
 from raft_chaos.chaos.targets.log_lines import SaysWhoLeads, leave_stamp
-from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of
-from raft_chaos.chaos.targets.python_class import GROUP
+from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID
-from raft_chaos.reports.commands.targets import TargetRow, checked_line, finding_lines, targets_page
+from raft_chaos.reports.commands.targets import checked_line, finding_lines
 
 app = typer.Typer(name="target", cls=Group, help="Examines the description of a target.", rich_markup_mode=None)
 
@@ -79,35 +76,6 @@ def _stamped(target: Target, findings: list[Finding]) -> list[str]:
         return [f"lines of logs may convict from now on, as long as this is there: {leave_stamp(target)}"]
     except (OSError, RuntimeError) as error:
         return [f"lines of logs convict nobody, since that cannot be noted: {error}"]
-
-
-def targets(as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False) -> Result:
-    """Lists what can be broken, and what each can do: our own Raft, and what installed packages and files offer."""
-    rows = [_row("(none)", find(timing_of()))]
-    for place in (*sorted(Path("examples").glob("*.toml")), *sorted(Path.cwd().glob("*.toml"))):
-        rows += _described(str(place.relative_to(Path.cwd()) if place.is_absolute() else place))
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        rows += _described(point.name)
-    return Result(page=targets_page(rows, ABILITIES, columns()), document=rows, as_json=as_json)
-
-
-def _described(name: str) -> list[TargetRow]:
-    """The row of a target; none for a file that describes none, such as another program's settings."""
-    try:
-        return [_row(name, find(timing_of(), name=name))]
-    except TargetError as error:
-        return (
-            [] if name.endswith(".toml") and not _is_target(Path(name)) else [TargetRow(name, "", "", [], str(error))]
-        )
-
-
-def _is_target(file: Path) -> bool:
-    """Whether a file that cannot be used is meant to be a target: it has a command."""
-    return re.search(r"^\s*command\s*=", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
-
-
-def _row(name: str, target: Target) -> TargetRow:
-    return TargetRow(name, target.name, target.network, list(in_order(abilities_of(target))), "")
 
 
 def _target(text: str, network: str | None, disk: str | None) -> Target:

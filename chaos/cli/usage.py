@@ -1,4 +1,4 @@
-"""Errors that typer finds in a command line, in plain words: which argument, what was expected, what it got."""
+"""Errors that typer finds in a command line, in plain words; `values` has those of single values."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ def sentence(error: typer.TyperException) -> str:
         return _about_option(option, context, see)
     if param is None:
         return " ".join(str(error.message).split())
-    if (cause := error.__cause__) is not None and hasattr(cause, "errors"):
-        return f"{_name(param)}: {_expected(cause.errors()[0])}"
     if not error.message:
         return f"{_name(param)}: it is missing ({param.help.rstrip('.')}); {see}"
     return f"{_name(param)}: {error.message}"
@@ -40,31 +38,3 @@ def _about_option(option: str, context: Any, see: str) -> str:
 
 def _name(param: Any) -> str:
     return str(param.opts[0]) if param.param_type_name == "option" else str(param.metavar or param.name.upper())
-
-
-_KINDS = {
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "int_parsing_size": "a whole number of fewer digits",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_parsing": "true or false",
-}
-
-
-def _expected(wrong: dict[str, Any]) -> str:
-    """What was expected, of one error of pydantic (its types of errors are part of its documentation)."""
-    bounds = wrong.get("ctx", {})
-    if (kind := _KINDS.get(wrong["type"])) is not None:
-        expected = kind
-    elif wrong["type"] == "greater_than_equal":
-        expected = f"at least {bounds['ge']:g}"
-    elif wrong["type"] == "less_than_equal":
-        expected = f"at most {bounds['le']:g}"
-    else:
-        said = " ".join(str(wrong["msg"]).removeprefix("Value error, ").rstrip(".").split())
-        _, is_choice, choices = said.partition(" is not one of ")
-        if not is_choice:
-            return said
-        expected = f"one of {choices.replace(chr(39), '')}"
-    return f"expected {expected}, got {wrong['input']!r}"

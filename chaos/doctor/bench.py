@@ -26,7 +26,6 @@ from raft_chaos.chaos.targets.door import Door, Hears
 from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import Status, Target, abilities_of
-from raft_chaos.chaos.targets.session import session_of_clients
 from raft_chaos.invariants.events import HarnessEvent
 from raft_chaos.invariants.history import Op, OpFunction, Value
 from raft_chaos.invariants.rundir import RunDir
@@ -125,6 +124,8 @@ async def bench(target: Target, size: int) -> AsyncIterator[Bench]:
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         supervisor = stack.enter_context(Supervisor())
+        from raft_chaos.chaos.targets.session import session_of_clients  # while the fork server imports the nodes
+
         nodes = [f"n{number}" for number in range(1, size + 1)]
         run = RunDir(folder)
         for node in nodes:

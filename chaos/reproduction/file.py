@@ -18,8 +18,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
+from raft_chaos.chaos import mutants
 from raft_chaos.chaos.execution.steps import Execution, ExecutionError, Start, check
-from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.reproduction.system import System
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
@@ -155,9 +155,10 @@ def _check(reproduction: Reproduction, file: Path) -> None:
             f"{file}: expected.violation.invariant: there is no {reproduction.expected.invariant!r} in this version; "
             f"there are {', '.join(INVARIANTS)}"
         )
-    if reproduction.mutant is not None and reproduction.mutant not in MUTANTS:
+    if reproduction.mutant is not None and reproduction.mutant not in mutants.MUTANTS:
         raise ReproductionError(
-            f"{file}: mutant: there is no {reproduction.mutant!r} in this version; there are {', '.join(MUTANTS)}"
+            f"{file}: mutant: there is no {reproduction.mutant!r} in this version; "
+            f"there are {', '.join(mutants.MUTANTS)}"
         )
     try:
         if reproduction.execution is not None:

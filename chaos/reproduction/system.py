@@ -19,7 +19,7 @@ from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header
-from raft_chaos.chaos.targets import description, program, python_class
+from raft_chaos.chaos.targets import class_names, command_lines, description
 from raft_chaos.chaos.targets.find import STDIO, find
 from raft_chaos.chaos.targets.version import version_of
 from raft_chaos.invariants.regular_file import read_regular
@@ -147,11 +147,11 @@ def _files(settings: Settings) -> Iterator[Path]:
     if name is not None and _is_described(name):
         yield Path(name)
         said = description.load(Path(name)).words
-        beside = program.found_beside(said, Path(name).parent)
+        beside = command_lines.found_beside(said, Path(name).parent)
         yield from [Path(_shown(beside[0]))] if beside[0] != said[0] else []
         yield from _named(beside)
     elif name is not None and not name.startswith(STDIO):
-        yield Path(_shown(inspect.getfile(python_class.load(name))))
+        yield Path(_shown(inspect.getfile(class_names.load(name))))
     else:
         yield from _named(shlex.split(name.removeprefix(STDIO) if name is not None else words))
 

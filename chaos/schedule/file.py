@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,10 @@ from raft_chaos.invariants.regular_file import read_regular
 _encoder = msgspec.json.Encoder()
 
 
-_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+@cache
+def _decoder() -> msgspec.json.Decoder[Entry]:
+    """Made when the first file is read: it has a table of every kind of fault, and most runs read no schedule."""
+    return msgspec.json.Decoder(Entry)
 
 
 class _FirstLine(msgspec.Struct):
@@ -68,7 +72,7 @@ def load(file: Path) -> Schedule:
 
 
 def _add_entry(line: bytes, header: Header, faults: dict[str, Fault], operations: dict[str, Operation]) -> None:
-    entry = _decoder.decode(line)
+    entry = _decoder().decode(line)
     if isinstance(entry, Header):
         raise ScheduleError("a second header; expected faults and operations after the first line")
     if entry.id in faults or entry.id in operations:

@@ -10,9 +10,10 @@ from typing import ClassVar
 from raft_chaos.chaos.faults.abilities import OPERATIONS, Abilities, with_disk
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets import our_api
+from raft_chaos.chaos.targets.command_lines import find_program
 from raft_chaos.chaos.targets.door import Door
 from raft_chaos.chaos.targets.http import HttpSession
-from raft_chaos.chaos.targets.program import answers_http, data_folder, find_program, started
+from raft_chaos.chaos.targets.program import answers_http, data_folder, started
 from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status, TargetError
 
 FIELDS = ("node", "incarnation", "http_port", "raft_port", "data", "peers")

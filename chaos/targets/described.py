@@ -14,7 +14,7 @@ import msgspec
 from raft_chaos.chaos.faults.abilities import Abilities, with_disk
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.data import Operation
-from raft_chaos.chaos.targets import program, template
+from raft_chaos.chaos.targets import command_lines, program, template
 from raft_chaos.chaos.targets.description import Description, OperationRequest, Request
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome, known
 from raft_chaos.chaos.targets.http import HttpSession, NoResponseError, NotSentError
@@ -84,7 +84,7 @@ class DescribedTarget:
     def _argv(self, fields: dict[str, Any]) -> list[str]:
         """The words of the command. {peers} alone becomes several words if a space separates the peers."""
         words: list[str] = []
-        for word in program.found_beside(self.described.words, self.folder):
+        for word in command_lines.found_beside(self.described.words, self.folder):
             filled = template.fill(word, fields)
             words += shlex.split(filled) if word == "{peers}" and self.described.peers_separator == " " else [filled]
         return words

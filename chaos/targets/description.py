@@ -37,8 +37,8 @@ import msgspec
 
 from raft_chaos.chaos.faults.abilities import OF_LIN_KV, OF_QUEUES, OPERATIONS, Abilities, Ability
 from raft_chaos.chaos.targets import template
+from raft_chaos.chaos.targets.command_lines import find_program, found_beside
 from raft_chaos.chaos.targets.log_lines import LogLine
-from raft_chaos.chaos.targets.program import find_program, found_beside
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, DiskName, NetworkName, Stopping, TargetError
 from raft_chaos.chaos.targets.template import Path, TemplateError, nearest
 from raft_chaos.invariants.regular_file import read_regular

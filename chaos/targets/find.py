@@ -60,9 +60,10 @@ def _stdio(command: str, disk: str | None) -> Target:
 
 def _of_class(name: str, network: str | None, disk: str | None) -> Target:
     """A class, or what an installed package offers by this name."""
-    from raft_chaos.chaos.targets import python_class
+    from raft_chaos.chaos.targets import class_names
+    from raft_chaos.chaos.targets.python_class import ClassTarget
 
-    return python_class.ClassTarget(name, python_class.load(name), network, disk)
+    return ClassTarget(name, class_names.load(name), network, disk)
 
 
 def _described(file: Path, network: str | None, disk: str | None) -> Target:

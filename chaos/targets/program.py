@@ -13,37 +13,19 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.execute import execute
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, EndedError, Launch, TargetError, tail
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, EndedError, Launch, tail
 
 POLL_S = 0.02
 ASK_S = 1.0
 ENDING_S = 5.0
 """How long a program that ended may take to be gone, with its last words written."""
-
-
-def found_beside(words: Sequence[str], folder: Path) -> list[str]:
-    """The words of a command, where a word that is the relative path of a file in `folder` is its absolute path.
-
-    A program's name without a slash is none of these: it is looked up in PATH, as in a shell.
-    """
-
-    def is_beside(place: int, word: str) -> bool:
-        return (place > 0 or "/" in word) and "{" not in word and (folder / word).is_file()
-
-    return [str((folder / word).absolute()) if is_beside(place, word) else word for place, word in enumerate(words)]
-
-
-def find_program(name: str) -> None:
-    """Raises TargetError if there is no such program."""
-    if shutil.which(name) is None:
-        raise TargetError(f"there is no program {name!r} that could be run")
 
 
 def started(

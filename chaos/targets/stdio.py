@@ -24,7 +24,7 @@ import msgspec
 from raft_chaos.chaos.faults.abilities import OF_LIN_KV, Abilities, with_disk
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.data import Operation
-from raft_chaos.chaos.targets import program, template
+from raft_chaos.chaos.targets import command_lines, program, template
 from raft_chaos.chaos.targets.description import Description
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
 from raft_chaos.chaos.targets.http import HttpSession
@@ -88,7 +88,7 @@ class StdioTarget:
             raise TargetError(f"{self.command!r} is no command line: {error}") from None
         if not self._words:
             raise TargetError("expected a command line, got nothing")
-        program.find_program(self._words[0])
+        command_lines.find_program(self._words[0])
 
     @property
     def can(self) -> Abilities:
@@ -126,7 +126,7 @@ class StdioTarget:
 def described_by(described: Description, file: Path, disk: str | None) -> StdioTarget:
     """The nodes on stdin and stdout that a file describes."""
     return StdioTarget(
-        program.found_beside(described.words, file.parent),
+        command_lines.found_beside(described.words, file.parent),
         declared=with_disk(described.can, disk),
         name=described.name or file.stem,
         environment=described.environment,

@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from raft_chaos.chaos.targets import description, python_class
+from raft_chaos.chaos.targets import class_names, description
+from raft_chaos.chaos.targets.command_lines import found_beside
 from raft_chaos.chaos.targets.find import STDIO
-from raft_chaos.chaos.targets.program import POLL_S, found_beside
 from raft_chaos.chaos.targets.protocol import TargetError
 
 SAYS_WITHIN_S = 10.0
+POLL_S = 0.02
 MOST_BYTES = 64 * 1024
 MOST_CHARACTERS = 80
 
@@ -96,11 +97,11 @@ def _has_ended(pid: int, until_s: float) -> bool:
 
 
 def _of_class(name: str) -> str:
-    for point in entry_points(group=python_class.GROUP):
+    for point in entry_points(group=class_names.GROUP):
         if point.name == name and point.dist is not None:
             return point.dist.version
     try:
-        said = getattr(python_class.load(name), "version", "")
+        said = getattr(class_names.load(name), "version", "")
         return str(said() if callable(said) else said)[:MOST_CHARACTERS]
     except Exception:  # somebody else's code; a run does not need its answer
         return ""

@@ -20,13 +20,13 @@ its body. Beyond
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import resource
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from raft_chaos.raft.network.tls import Tls
+from raft_chaos.raft.server.addresses import ip_of, is_any
 
 REQUEST_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 75.0
@@ -77,7 +77,7 @@ class AllowedCallers:
     def _is_own(self, name: str) -> bool:
         if name in self._names:
             return True
-        ip = _ip(name)
+        ip = ip_of(name)
         return ip is not None and (ip.is_loopback or self._is_any)
 
 
@@ -86,25 +86,6 @@ def _name_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower().rstrip(".")
-
-
-def _ip(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only programs of this machine reach a node that listens there."""
-    ip = _ip(address)
-    return address.lower() == "localhost" or (ip is not None and ip.is_loopback)
-
-
-def is_any(address: str) -> bool:
-    """Whether a node that listens there listens on all addresses of the machine."""
-    ip = _ip(address)
-    return ip is not None and ip.is_unspecified
 
 
 class Connections:

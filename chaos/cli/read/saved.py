@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raft_chaos.chaos.campaign.file import CampaignHeader, SeedFailed, read_campaign, seeds_of
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.seeds import SeedTotals
 from raft_chaos.reports.run.model import build

@@ -11,9 +11,8 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.status import Status
 
+from raft_chaos.chaos.cli import terminal
 from raft_chaos.chaos.cli.common import fail, parse_duration_s, say
 from raft_chaos.chaos.cli.read.run_names import RunPath
 from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live
@@ -172,8 +171,7 @@ class _Progress:
 
     def __init__(self, *, quiet: bool) -> None:
         self.last_stage = ""
-        console = Console(stderr=True)
-        self._status = None if quiet or not console.is_terminal else Status("shrinking", console=console)
+        self._status = None if quiet else terminal.status("shrinking")
 
     def __enter__(self) -> _Progress:
         if self._status is not None:

@@ -1,33 +1,23 @@
 """A campaign on the command line: its progress, each violation when it is found, and the result of all seeds.
 
-The progress goes to stderr: on a terminal a bar that fits its width, elsewhere a line every ten seconds. The result
-goes to stdout: a table, or one JSON document.
+The progress goes to stderr (`campaign_view`). The result goes to stdout: a table, or one JSON document.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
-from raft_chaos.chaos.campaign.batch import SeedEnd
 from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_ranges
 from raft_chaos.chaos.campaign.other_code import by_other_code
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.common import fail, say_prose
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.run.campaign_view import CampaignView
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import World
@@ -44,15 +34,8 @@ PARALLEL: tuple[World, ...] = ("sim",)
 INTERRUPTED = "interrupted"
 """How `stopped` begins if a signal ended the campaign."""
 
-LINE_EVERY_S = 10.0
-MOST_SHOWN = 20
-"""At most this many violations are shown when they are found; the campaign's file has all."""
-
 MOST_REPORTED = 100
 """At most so many of the saved runs get their reports at once; `raft-chaos report` makes those of the others."""
-
-NARROWEST_BAR = 10
-WIDEST_BAR = 40
 
 
 def run_campaign(
@@ -178,123 +161,3 @@ def _result(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> Result:
     notes = notes if as_json else []
     interrupted = totals.stopped.startswith(INTERRUPTED)
     return Result(totals.exit_code, page, document, as_json, notes, judged=True, interrupted=interrupted)
-
-
-# ---- progress ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of a campaign: seeds with a result, those of them from earlier calls, and the time of this call."""
-
-    done: int
-    total: int
-    earlier: int
-    violated: int
-    failed: int
-    simulated_s: float
-    elapsed_s: float
-
-    def words(self) -> list[str]:
-        """The parts of the line, the most important first: a narrow terminal shows only the first ones."""
-        words = [f"{self.done}/{self.total}", f"{self.violated} violated"]
-        if self.failed:
-            words.append(f"{self.failed} failed")
-        fresh = self.done - self.earlier
-        if fresh and self.elapsed_s > 0:
-            rate = fresh / self.elapsed_s
-            words.append(f"{rate:.3g}/s" if rate < 1000 else f"{rate:.0f}/s")
-            words.append(f"{_clock((self.total - self.done) / rate)} left")
-            words.append(f"{self.simulated_s / self.elapsed_s:.0f} simulated s/s")
-        return words
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """One line, at most as wide as the terminal. Two parts take precedence over the bar, the others do not."""
-        room = options.max_width - NARROWEST_BAR - 2
-        words = self.words()
-        while len(words) > 2 and len("  ".join(words)) > room:
-            words.pop()
-        text = "  ".join(words)
-        if len(text) > room:
-            yield Text(text, no_wrap=True, overflow="ellipsis")
-            return
-        width = min(WIDEST_BAR, options.max_width - len(text) - 2)
-        line = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-        line.add_row(ProgressBar(total=self.total, completed=self.done, width=width), Text(text, no_wrap=True))
-        yield line
-
-
-def _clock(seconds: float) -> str:
-    """ "0:07", "12:34", "3:05:00"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-class CampaignView:
-    """The progress view of one campaign, on stderr. Use it as a context manager. With `quiet` it prints nothing."""
-
-    def __init__(self, totals: SeedTotals, *, quiet: bool) -> None:
-        self._totals = totals
-        self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False)
-        self._live: Live | None = None
-        self._began_s = self._last_line_s = time.monotonic()
-        self._earlier = totals.done
-        self._earlier_simulated_s = self._simulated_s()
-        self._shown = 0
-
-    def __enter__(self) -> CampaignView:
-        if not self._quiet and self._console.is_terminal:
-            self._live = Live(console=self._console, get_renderable=self.progress, transient=True)
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
-            self._live = None
-
-    def progress(self) -> Progress:
-        totals = self._totals
-        return Progress(
-            done=totals.done,
-            total=totals.total,
-            earlier=self._earlier,
-            violated=totals.outcomes["violated"],
-            failed=len(totals.failed),
-            simulated_s=self._simulated_s() - self._earlier_simulated_s,
-            elapsed_s=time.monotonic() - self._began_s,
-        )
-
-    def show(self, end: SeedEnd) -> None:
-        """Call this when a seed has ended and is already in the totals."""
-        if self._quiet:
-            return
-        if isinstance(end, SeedFailed):
-            self._print(f"HARNESS FAILED on seed {end.seed}: {end.error}", end.repro)
-        elif end.verdict == "violated":
-            self._violation(end)
-        now_s = time.monotonic()
-        if self._live is None and now_s >= self._last_line_s + LINE_EVERY_S:
-            self._last_line_s = now_s
-            self._console.print("  ".join(self.progress().words()), soft_wrap=True, markup=False)
-
-    def _violation(self, result: SeedResult) -> None:
-        self._shown += 1
-        if self._shown <= MOST_SHOWN:
-            self._print(f"VIOLATED seed {result.seed}: {', '.join(result.violated)}", result.run or "", result.repro)
-        if self._shown == MOST_SHOWN:
-            self._print("further violations are not shown here; the campaign's file has all of them")
-
-    def _print(self, headline: str, *details: str) -> None:
-        # Never wrapped by rich: a command that is copied from a terminal must not contain line ends.
-        self._console.print(Text(headline, style="bold red"), soft_wrap=True)
-        for detail in details:
-            self._console.print(Text(f"  {detail}"), soft_wrap=True)
-
-    def _simulated_s(self) -> float:
-        amount = self._totals.amounts.get("simulated_s")
-        return 0.0 if amount is None else amount.total

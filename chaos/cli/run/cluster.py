@@ -1,11 +1,8 @@
-"""`raft-chaos cluster`: a plain cluster in the foreground. `raft-chaos node`: a single node of such a cluster."""
+"""`raft-chaos cluster`: a plain cluster in the foreground, each of its nodes in a process of its own."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import secrets
-import sys
 import threading
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,37 +11,32 @@ from typing import Annotated
 
 import typer
 
-from raft_chaos.chaos.cli.common import fail, parse_address, refusing, say
+from raft_chaos.chaos.cli.common import fail, refusing, say
 from raft_chaos.chaos.cli.result import Result
-from raft_chaos.chaos.cli.run.tls_options import certificates_of, given_files
+from raft_chaos.chaos.cli.run.plain import (
+    AllowHost,
+    ElectionTimeout,
+    FeatureNames,
+    Insecure,
+    Token,
+    check_reachability,
+    timing_for,
+    url_of,
+)
+from raft_chaos.chaos.cli.run.tls_options import certificates_of
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.first_steps import MainOf
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
-from raft_chaos.chaos.run.option import features_of, timing_of
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.raft.network.handshake import make_secret, read_secret
-from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.server.exit_codes import (
     EXIT_CRASHED,
     EXIT_DISK,
     EXIT_REFUSED,
     EXIT_STARVED,
-    exit_code_at_start,
-    exit_code_of,
 )
 from raft_chaos.raft.server.host import monotonic_us
-from raft_chaos.raft.server.http_door import is_loopback
-from raft_chaos.raft.server.node import Node
 from raft_chaos.raft.server.node_config import NodeConfig
-from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.features import FEATURES, Features
-from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.disk import FolderInUseError
-from raft_chaos.raft.storage.log_file import CorruptLogError
-from raft_chaos.raft.storage.wal import DiskFailedError
-
-HEARTBEATS_PER_TIMEOUT = 10
-"""A plain cluster has no hurry to find out that its leader is gone, and its timeouts are long."""
 
 NODE_MAIN = MainOf("targets.raft_process:node_main")
 START_TIMEOUT_S = 20.0
@@ -52,35 +44,6 @@ RESTART_AFTER_S, RESTART_AFTER_MOST_S = 3.0, 60.0
 STEADY_S = 60.0
 """A node that ran this long before it ended is started again as soon as one that ended for the first time."""
 SECRET_FILE = "cluster.secret"
-
-ElectionTimeout = Annotated[
-    str,
-    typer.Option(
-        "--election-timeout", metavar="MS-MS", help="Milliseconds: election timeouts are drawn from this range."
-    ),
-]
-FeatureNames = Annotated[
-    str | None,
-    typer.Option(
-        "--features",
-        metavar="NAME,NAME",
-        help=f"Parts of Raft beyond §5, of {', '.join(FEATURES)}; the same at all nodes.",
-        show_default="none",
-    ),
-]
-Token = Annotated[
-    str | None,
-    typer.Option("--token", metavar="TOKEN", envvar="RAFT_CHAOS_TOKEN", help="Clients must send it as a bearer token."),
-]
-AllowHost = Annotated[
-    list[str], typer.Option("--allow-host", metavar="NAME", help="A name by which clients may call a node; repeat.")
-]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Listen on any address without --token or a secret.")]
-
-
-def _timing(election_timeout: str, heartbeat: int | None, features: str | None) -> Timing:
-    timing = timing_of(election_timeout, heartbeat, HEARTBEATS_PER_TIMEOUT)
-    return timing.with_features(Features.of(features_of(features) or ()))
 
 
 def cluster(
@@ -123,10 +86,10 @@ def cluster(
     does not start.
     """
     with refusing():
-        timing = _timing(election_timeout, heartbeat, features)
+        timing = timing_for(election_timeout, heartbeat, features)
     has_tls = tls or tls_dir is not None
     if not has_tls:
-        _check_reachability(host, "--host", token, insecure=insecure, has_secret=peer_auth, secret_option="--peer-auth")
+        check_reachability(host, "--host", token, insecure=insecure, has_secret=peer_auth, secret_option="--peer-auth")
     names = [f"n{i}" for i in range(1, nodes + 1)]
     for first, option in ((http_port, "--http-port"), (raft_port, "--raft-port")):
         if not 0 < first <= 65536 - nodes:
@@ -135,7 +98,7 @@ def cluster(
     with temporary_folder() if data is None else nullcontext(data) as folder, Supervisor() as s:
         secret_file = _secret_of(folder) if peer_auth else None
         certificates = certificates_of(tls_dir, folder, names, host, allow_host) if has_tls else None
-        urls = {name: _url(host, http_port + i, has_tls) for i, name in enumerate(names)}
+        urls = {name: url_of(host, http_port + i, has_tls) for i, name in enumerate(names)}
         configs = [
             NodeConfig(
                 cluster="cluster",
@@ -266,135 +229,3 @@ def _secret_of(folder: Path) -> str:
     except OSError as error:
         fail(f"--data: {error}")
     return str(file)
-
-
-def _url(host: str, port: int, has_tls: bool) -> str:
-    return f"{'https' if has_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _check_reachability(
-    host: str, option: str, token: str | None, *, insecure: bool, has_secret: bool, secret_option: str
-) -> None:
-    """Ends with exit code 254 if other machines could reach a node that asks for no proof."""
-    if is_loopback(host) or insecure:
-        return
-    missing = [name for name, there in (("--token", token), (secret_option, has_secret)) if not there]
-    if missing:
-        fail(
-            f"{option}: other machines can reach {host}, so {' and '.join(missing)} must be given; "
-            "--insecure says that everybody who reaches it may use the cluster"
-        )
-
-
-def node(
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="This node's name, such as n1.")],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="This node's data folder.")],
-    peer: Annotated[
-        list[str],
-        typer.Option(
-            "--peer",
-            metavar="NAME=HOST:PORT[/HTTP_PORT]",
-            help="Each other node; repeat. Clients are redirected to its HTTP port.",
-        ),
-    ] = [],  # noqa: B006
-    listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="The address at which the other nodes reach this one.")
-    ] = "127.0.0.1:9001",
-    http_port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="HTTP port; 0: any free port.")
-    ] = 8001,
-    cluster_id: Annotated[str, typer.Option(metavar="NAME", help="Nodes of another cluster are rejected.")] = "cluster",
-    election_timeout: ElectionTimeout = "1500-3000",
-    heartbeat: Annotated[
-        int | None,
-        typer.Option(
-            metavar="MS", help="Milliseconds between heartbeats.", show_default="a tenth of the least election timeout"
-        ),
-    ] = None,
-    features: FeatureNames = None,
-    token: Token = None,
-    allow_host: AllowHost = [],  # noqa: B006
-    secret_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The cluster's secret: nodes prove to each other that they know it."),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="TLS on both ports: this node's certificate, which has its name. PEM."),
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of --tls-cert.")] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The CA of the certificates of all nodes and clients.")
-    ] = None,
-    insecure: Insecure = False,
-) -> Result:
-    """Runs one node in the foreground. Exit code 0: Ctrl-C, SIGTERM or SIGHUP has shut it down."""
-    with refusing():
-        timing = _timing(election_timeout, heartbeat, features)
-    tls = given_files(tls_cert, tls_key, tls_ca)
-    peers, client_urls = _peers(name, peer, has_tls=tls is not None)
-    host, port = parse_address(listen, "--listen")
-    if tls is None:
-        has_secret = secret_file is not None
-        _check_reachability(
-            host, "--listen", token, insecure=insecure, has_secret=has_secret, secret_option="--secret-file"
-        )
-    config = NodeConfig(
-        cluster=cluster_id,
-        node=name,
-        peers=peers,
-        data_dir=str(data),
-        host=host,
-        raft_port=port,
-        http_port=http_port,
-        timing=timing,
-        seed=secrets.randbits(63),
-        epoch_us=monotonic_us(),
-        token=token,
-        secret_file=str(secret_file) if secret_file is not None else None,
-        tls=tls,
-        client_urls=client_urls,
-        allowed_hosts=allow_host,
-    )
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-    run_event_loop(_run_node(config))
-    return Result()
-
-
-def _peers(name: str, given: list[str], *, has_tls: bool) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
-    """The address of each other node, and the URL of each whose HTTP port is given."""
-    peers: dict[str, tuple[str, int]] = {}
-    client_urls: dict[str, str] = {}
-    for text in given:
-        other, equals, address = text.partition("=")
-        if not equals or not other or other == name or other in peers:
-            fail(f"--peer: expected NAME=HOST:PORT[/HTTP_PORT] with a different name each time, got {text!r}")
-        address, slash, http = address.partition("/")
-        peers[other] = parse_address(address, "--peer")
-        if slash:
-            client_urls[other] = _url(*parse_address(f"{peers[other][0]}:{http}", "--peer"), has_tls)
-    return peers, client_urls
-
-
-async def _run_node(config: NodeConfig) -> None:
-    node = Node(config, Parts())
-    try:
-        await node.start()
-    except (CorruptLogError, FolderInUseError, OSError) as error:
-        print(f"{config.node}: {error}", file=sys.stderr)
-        sys.exit(exit_code_at_start(error))
-    say(f"{config.node}  {node.http_url}")
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    with interrupts.held(lambda number: _set_soon(loop, stopped)):
-        await stopped.wait()
-        try:
-            await node.stop()
-        except DiskFailedError as error:
-            print(f"{config.node}: {error}", file=sys.stderr)
-            sys.exit(exit_code_of(error))
-
-
-def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    """For the handler of a signal, which runs between any two lines of Python."""
-    loop.call_soon_threadsafe(event.set)

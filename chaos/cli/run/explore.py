@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.status import Status
 
 from raft_chaos.chaos.campaign.workers import Workers
-from raft_chaos.chaos.cli import complete, ends
+from raft_chaos.chaos.cli import complete, ends, terminal
 from raft_chaos.chaos.cli.common import fail, no_such, parse_duration_s, say_prose
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.executor_options import ExecutorName, executor_option, scheduler_option
@@ -171,8 +169,7 @@ class _Progress:
     def __init__(self, totals: ExplorationTotals, *, quiet: bool) -> None:
         self._totals = totals
         self._quiet = quiet
-        console = Console(stderr=True, highlight=False)
-        self._status = Status("", console=console) if console.is_terminal and not quiet else None
+        self._status = None if quiet else terminal.status("")
         self._began_s = time.monotonic()
         self._line_after_s = FIRST_LINE_S
 

@@ -65,7 +65,6 @@ def run(
     if compare_leaderships and not is_campaign:
         fail("--compare-leaderships is for campaigns in sim: --world sim --seeds A..B, without --repeat")
     from raft_chaos.chaos.cli.run import running
-    from raft_chaos.chaos.cli.run.workers import chosen_workers
 
     chosen = running.chosen(
         context,
@@ -100,6 +99,8 @@ def run(
     if time_limit is not None and not time_limit > 0:
         fail(f"--time-limit: expected more than 0 seconds, got {time_limit:g}")
     if is_campaign:
+        from raft_chaos.chaos.cli.run.workers import chosen_workers
+
         with chosen_workers(executor, scheduler, jobs) as workers:
             return running.campaign(chosen, shown, out, workers, max_failures, time_limit, compared=compare_leaderships)
     if jobs is not None or max_failures is not None or scheduler is not None or executor != "processes":

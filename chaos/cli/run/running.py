@@ -6,39 +6,29 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
 
-from raft_chaos.chaos.campaign.file import seed_ranges
-from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import chosen_settings, given_options, make_folder
 from raft_chaos.chaos.cli.common import parse_seeds, say, say_prose
 from raft_chaos.chaos.cli.result import Result
-from raft_chaos.chaos.cli.run import dry
-from raft_chaos.chaos.cli.run.campaign import run_campaign
 from raft_chaos.chaos.cli.run.configuration import differing
 from raft_chaos.chaos.cli.run.view import View
-from raft_chaos.chaos.cli.width import columns
-from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.directory import keep_what_failed
-from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program, was_scheduled
+from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.run.worlds import run_in_world
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from raft_chaos.invariants.verdict import EXIT_CODE, Outcome, overall
-from raft_chaos.reports.campaign.runs import brief, one_line
-from raft_chaos.reports.commands.verdicts import next_commands
-from raft_chaos.reports.formats.github import on_github, publish
-from raft_chaos.reports.formats.json import campaign_document, run_document
-from raft_chaos.reports.run.model import RunReport, build
-from raft_chaos.reports.write import FILE_OF, Format, render_campaign, render_report, write_reports
+
+if TYPE_CHECKING:
+    from raft_chaos.chaos.campaign.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -73,6 +63,8 @@ def chosen(context: typer.Context, seed: int | None, seeds: str | None, **given:
 
 
 def dry_run(what: Chosen, shown: Shown) -> Result:
+    from raft_chaos.chaos.cli.run import dry
+
     plans = ((seed, what.settings.plan(seed, what.saved)) for seed in what.seeds)
     return dry.dry_run(what.settings, plans, as_json=shown.as_json)
 
@@ -87,6 +79,8 @@ def campaign(
     *,
     compared: bool,
 ) -> Result:
+    from raft_chaos.chaos.cli.run.campaign import run_campaign
+
     make_folder(out)
     _say_differing(what, shown)
     given = (what.settings, what.seeds, workers, out, max_failures, time_limit, shown.quiet, shown.as_json)
@@ -101,7 +95,9 @@ def runs(what: Chosen, shown: Shown, out: Path, repeat: int, time_limit: float |
     _say_differing(what, shown)
     with interrupts.time_limit(time_limit):
         done = _run_all(what.settings, plans, out, shown)
-    return _result(done, [seed for seed, _ in plans], quiet=shown.quiet, as_json=shown.as_json)
+    from raft_chaos.chaos.cli.run import outcome
+
+    return outcome.result(done, [seed for seed, _ in plans], quiet=shown.quiet, as_json=shown.as_json)
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -119,6 +115,8 @@ def _run_all(
     done: list[tuple[RunDir, RunInfo]] = []
     for seed, plan in plans:
         if shown.verbose:
+            from raft_chaos.chaos.cli.run import dry
+
             for line in dry.page(settings, (seed, plan)):
                 say(line)
         with interrupts.held():
@@ -149,9 +147,9 @@ def _run_shown(
     # A campaign prints one line per run. Progress inside a run appears only on a terminal, and is erased there.
     with View(quiet=shown.quiet or (campaign and not sys.stderr.isatty())) as view:
         info = run_in_world(settings, plan, directory, info, fail_fast=shown.fail_fast, watch=view.watch)
-    write_reports(directory)
-    if campaign and not shown.quiet:
-        say_prose(one_line(info, directory.path))
+    from raft_chaos.chaos.cli.run import outcome  # it makes pages, which a run does not wait for before it begins
+
+    outcome.report(info, directory, in_a_line=campaign and not shown.quiet)
     return info
 
 
@@ -161,61 +159,3 @@ def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
     say_prose(f"seed {info.seed}  world {info.world}  {len(info.nodes)} nodes  target {target}  {directory.path}")
     for line in drawn(plan):
         say_prose(f"  {line}")
-
-
-def _result(done: list[tuple[RunDir, RunInfo]], seeds: list[int], *, quiet: bool, as_json: bool) -> Result:
-    """The report (`quiet`: a line for each run), with the seed or the command that repeats a failure in its last line.
-    `seeds`: of all planned runs."""
-    outcomes: list[Outcome] = [info.verdict or "unknown" for _, info in done]
-    cut_short = any(INTERRUPTED in reason for _, info in done for reason in info.vacuous)
-    interrupted = cut_short or len(done) < len(seeds)
-    exit_code = EXIT_CODE[overall([*outcomes, "unknown"] if interrupted else outcomes)]
-    stopped = _left(seeds, len(done) - cut_short) if interrupted and len(seeds) > 1 else []
-    reports = [build(directory) for directory, _ in done]
-    page = _rendered(reports, "text").removesuffix("\n")
-    document = campaign_document(reports) if len(reports) > 1 else run_document(reports[0])
-    published = publish(reports, _rendered(reports, "markdown")) if on_github() else []
-    notes = [*(published if as_json else []), *_how_to_go_on(done, as_json=as_json), *stopped]
-    shown = [*published, *(_briefly(done) if quiet else [page, *_where_saved(done)])]
-    return Result(exit_code, shown, document, as_json, notes, judged=True, interrupted=interrupted)
-
-
-def _briefly(done: list[tuple[RunDir, RunInfo]]) -> list[str]:
-    """The result with --quiet: what stands in each report's first lines, and the command that repeats the worst run."""
-    lines = [line for directory, info in done for line in brief(info, directory.path)]
-    failed = [info for _, info in done if info.verdict != "valid"]
-    worst = next((info for info in failed if info.verdict == "violated"), next(iter(failed), None))
-    return [*lines, worst.repro] if worst is not None else lines
-
-
-def _left(seeds: list[int], complete: int) -> list[str]:
-    """What an interrupted series of runs has left to do."""
-    left = seed_ranges(list(dict.fromkeys(seeds[complete:])))
-    return [f"{complete} of {len(seeds)} runs are done; to go on, give the same command with --seeds {left}"]
-
-
-def _rendered(reports: list[RunReport], shape: Format) -> str:
-    if len(reports) > 1:
-        return render_campaign(reports, shape, columns())
-    return render_report(reports[0], shape, columns())
-
-
-def _where_saved(done: list[tuple[RunDir, RunInfo]]) -> list[str]:
-    """The last lines of a page without failures."""
-    if any(info.verdict != "valid" for _, info in done):
-        return []
-    (first, first_info), (_, last_info) = done[0], done[-1]
-    if len(done) == 1:
-        return ["", f"seed {first_info.seed}: valid; everything is saved in {first.path}"]
-    return ["", f"seeds {first_info.seed} to {last_info.seed}: valid; everything is saved in {first.path.parent}"]
-
-
-def _how_to_go_on(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> list[str]:
-    """The commands that show more about the first failure."""
-    failed = next(((run, info) for run, info in done if info.verdict == "violated"), None)
-    if failed is None:
-        return []
-    run, info = failed
-    lines = next_commands(program(), run.path, columns(), can_shrink=was_scheduled(info))
-    lines += [f"As a picture: {run.path / FILE_OF['html']}"]
-    return [*lines, info.repro] if as_json else lines

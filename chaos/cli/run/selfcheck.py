@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from raft_chaos.chaos.campaign.selfcheck import Checked, Selfcheck, SelfcheckError
-from raft_chaos.chaos.cli import ends
+from raft_chaos.chaos.cli import ends, terminal
 from raft_chaos.chaos.cli.arguments import given_options
 from raft_chaos.chaos.cli.common import fail, no_such, parse_seeds, refusing, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run import options as run_option
-from raft_chaos.chaos.cli.run.cluster import ElectionTimeout
+from raft_chaos.chaos.cli.run.plain import ElectionTimeout
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
@@ -150,35 +148,33 @@ class View:
     """The progress view. Use it as a context manager around the comparison. With `quiet` it prints nothing."""
 
     def __init__(self, totals: SelfcheckTotals, *, quiet: bool) -> None:
-        console = Console(stderr=True, highlight=False)
         self._totals = totals
         self._quiet = quiet
-        self._bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("seeds", total=totals.total)
+        self._bar = None if quiet else terminal.bar(totals.total)
         self._last_line_s = time.monotonic()
 
     def __enter__(self) -> View:
-        self._bar.start()
+        if self._bar is not None:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def show(self, checked: Checked) -> None:
         """Call this when a seed has been compared and is already in the totals."""
-        self._bar.advance(self._task)
         if self._quiet:
             return
-        if checked.outcome != "equal":
-            self._bar.console.print(f"seed {checked.seed}: {checked.outcome}")
+        line = f"seed {checked.seed}: {checked.outcome}" if checked.outcome != "equal" else None
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0])
+            if line is not None:
+                self._bar.console.print(line)
+            return
+        if line is not None:
+            say(line)
         now_s = time.monotonic()
-        if self._bar.disable and now_s >= self._last_line_s + LINE_EVERY_S:
+        if now_s >= self._last_line_s + LINE_EVERY_S:
             self._last_line_s = now_s
             say(f"{self._totals.done}/{self._totals.total}")

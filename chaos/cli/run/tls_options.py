@@ -10,7 +10,7 @@ from raft_chaos.chaos.targets.certificate_folders import HOSTS, make
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.network.tls_files import TlsFiles
-from raft_chaos.raft.server.http_door import is_any
+from raft_chaos.raft.server.addresses import is_any
 
 TLS_FOLDER = "tls"
 

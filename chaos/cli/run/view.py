@@ -1,21 +1,19 @@
-"""The progress of a run: a live table on a terminal, plain lines elsewhere, nothing with --quiet."""
+"""The progress of a run: a live table on a terminal (`table`), plain lines elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
-from raft_chaos.chaos.run.live.progress import NodeLine, RunStatus, Watch
+from raft_chaos.chaos.cli import terminal
+from raft_chaos.chaos.cli.common import say
+from raft_chaos.chaos.run.live.progress import RunStatus, Watch
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.reports.text import count
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 LINE_EVERY_S = 5.0
-_ROLE_STYLE = {"leader": "bold green", "candidate": "yellow", "follower": ""}
 
 
 class View:
@@ -23,7 +21,7 @@ class View:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False)
+        self._console = terminal.console()
         self._live: Live | None = None
         self._last_line_s = -LINE_EVERY_S
         self._last_phase = ""
@@ -31,8 +29,11 @@ class View:
         self.watch = Watch(self._progress, self._violation)
 
     def __enter__(self) -> View:
-        if not self._quiet and self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        if not self._quiet and self._console is not None:
+            from raft_chaos.chaos.cli.run import table
+
+            self._picture = table.picture
+            self._live = table.live(self._console)
             self._live.__enter__()
         return self
 
@@ -45,51 +46,22 @@ class View:
 
     def _progress(self, now: RunStatus) -> None:
         if self._live is not None:
-            self._live.update(_picture(now, self._last, self._console.width), refresh=True)
+            self._live.update(self._picture(now, self._last, self._live.console.width), refresh=True)
         elif not self._quiet and self._line_is_due(now):
             self._last_line_s, self._last_phase = now.elapsed_s, now.phase
-            self._console.print(_line(now), soft_wrap=True, markup=False)
+            say(_line(now))
         self._last = now
 
     def _line_is_due(self, now: RunStatus) -> bool:
         return now.phase != self._last_phase or now.elapsed_s >= self._last_line_s + LINE_EVERY_S
 
     def _violation(self, violation: Violation) -> None:
-        text = Text.assemble((f"VIOLATED {violation.invariant}: ", "bold red"), violation.message)
-        console = self._live.console if self._live is not None else self._console
-        console.print(text, soft_wrap=not console.is_terminal)
+        if self._console is None:
+            say(f"VIOLATED {violation.invariant}: {violation.message}")
+            return
+        from rich.text import Text
 
-
-ALL_COLUMNS, WITHOUT_APPLIED = 57, 48
-"""How wide a terminal must be for all columns of the table, and for all but what is applied."""
-
-
-def _picture(now: RunStatus, before: RunStatus | None, width: int) -> Group:
-    head = Text.assemble(
-        (f"seed {now.seed}", "bold"),
-        f"  {now.phase}  {now.elapsed_s:5.1f} s, about {now.left_s:.0f} s left",
-        f"  ops {_ops(now)}{_rate(now, before)}",
-    )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    numbers: dict[str, Callable[[NodeLine], int]] = {"term": lambda n: n.term, "commit": lambda n: n.commit_index}
-    if width >= ALL_COLUMNS:
-        numbers["applied"] = lambda n: n.applied_index
-    if width >= WITHOUT_APPLIED:
-        numbers["starts"] = lambda n: n.incarnation
-    for column in ("node", "state", "role"):
-        table.add_column(column, no_wrap=True)
-    for column in numbers:
-        table.add_column(column, justify="right", no_wrap=True)
-    for n in now.nodes:
-        state = Text(n.state, style="red" if n.state in ("down", "exited") else "yellow" if n.state == "paused" else "")
-        role = Text(n.role, style=_ROLE_STYLE.get(n.role, ""))
-        table.add_row(n.name, state, role, *(str(number(n)) for number in numbers.values()))
-    faults = Text("faults: " + ("; ".join(now.faults) or "none"))
-    judged = Text.assemble(
-        f"{now.events} events judged, ",
-        (count(len(now.violations), "violation"), "bold red") if now.violations else ("no violation so far", "green"),
-    )
-    return Group(head, table, faults, judged)
+        self._console.print(Text.assemble((f"VIOLATED {violation.invariant}: ", "bold red"), violation.message))
 
 
 def _line(now: RunStatus) -> str:
@@ -100,17 +72,12 @@ def _line(now: RunStatus) -> str:
     return (
         f"{now.elapsed_s:5.1f} s  {now.phase:<8}  {up}/{len(now.nodes)} up  "
         f"leader {leader} term {term} commit {commit}  "
-        f"ops {_ops(now)}  faults {len(now.faults)}  violations {len(now.violations)}"
+        f"ops {operations(now)}  faults {len(now.faults)}  violations {len(now.violations)}"
     )
 
 
-def _ops(now: RunStatus) -> str:
+def operations(now: RunStatus) -> str:
+    """How many operations ended in which way."""
     elsewhere = now.ops["elsewhere"]
     told = {"ok": now.ops["ok"], "fail": now.ops["fail"] - elsewhere, "elsewhere": elsewhere, "info": now.ops["info"]}
     return " ".join(f"{number} {end}" for end, number in told.items() if number or end != "elsewhere")
-
-
-def _rate(now: RunStatus, before: RunStatus | None) -> str:
-    if before is None or now.elapsed_s <= before.elapsed_s:
-        return ""
-    return f" ({(now.ops['ok'] - before.ops['ok']) / (now.elapsed_s - before.elapsed_s):.0f}/s)"

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader, SeedFailed, decode_line, seeds_of
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.cli.read.saved import totals_of
 from raft_chaos.chaos.cli.serve.growing import Growing
 from raft_chaos.reports.campaign.seeds import SeedTotals

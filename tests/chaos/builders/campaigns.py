@@ -14,7 +14,8 @@ import msgspec
 
 from raft_chaos.chaos.campaign.campaign import Campaign, SeedEnd
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader, CampaignLine, SeedFailed
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.raft.state.timing import Timing

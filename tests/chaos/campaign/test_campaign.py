@@ -36,7 +36,8 @@ from raft_chaos.chaos.campaign.file import (
     describe_campaign,
     seed_ranges,
 )
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir

@@ -21,7 +21,8 @@ from builders.waiting import eventually
 from raft_chaos.chaos.campaign.campaign import Campaign
 from raft_chaos.chaos.campaign.dask_workers import dask_workers
 from raft_chaos.chaos.campaign.file import read_campaign
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.campaign.workers import WorkersError
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.invariants.rundir import RunDir

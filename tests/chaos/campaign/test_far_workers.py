@@ -18,7 +18,8 @@ from raft_chaos.chaos.campaign.batch import MOST_SEEDS, Batch, BatchSize, run_ba
 from raft_chaos.chaos.campaign.campaign import Campaign
 from raft_chaos.chaos.campaign.code import Code, OtherCodeError, code, with_code
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.invariants.rundir import RunDir
 

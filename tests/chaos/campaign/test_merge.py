@@ -22,7 +22,8 @@ from raft_chaos.chaos.campaign.file import (
     read_campaign,
 )
 from raft_chaos.chaos.campaign.merge import DifferentResultsError, merged, read_shards, write_merged
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 
 THREADS = partial(ThreadPoolExecutor, 2)
 

@@ -54,10 +54,38 @@ def test_the_help_of_a_run_imports_no_world() -> None:
     assert modules.isdisjoint({"aiohttp", "tabulate", "jinja2", "raft_chaos.chaos.run.settings"})
 
 
+BEGINS = """
+import os, sys
+from raft_chaos.chaos.run.sim import world
+def begun(*_, **__):
+    print(*sys.modules, file=sys.stderr, flush=True)
+    os._exit(0)
+world.run_sim = begun
+from raft_chaos.chaos.cli.entry import main
+sys.argv = ["raft-chaos", "run", "--world", "sim", "--seed", "1", "--quiet", "--out", sys.argv[1]]
+main()
+"""
+
+
+def test_a_run_in_sim_begins_without_what_others_need(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", BEGINS, tmp_path], capture_output=True, text=True, timeout=60)
+    modules = set(done.stderr.split())
+    assert "raft_chaos.chaos.run.sim.world" in modules, done.stderr
+    assert modules.isdisjoint(SLOW | {"asyncio", "multiprocessing", "ssl", "tabulate"})
+    of_others = ("reports", "chaos.run.live.", "chaos.campaign", "chaos.mutants.")
+    needless = {name for name in modules if name.startswith(tuple(f"raft_chaos.{part}" for part in of_others))}
+    assert needless <= {"raft_chaos.reports", "raft_chaos.reports.text", "raft_chaos.chaos.run.live.progress"}
+
+
+@pytest.mark.parametrize("command", ["check", "report", "explain", "replay", "shrink", "campaign", "trace", "cluster"])
+def test_what_only_few_commands_draw_or_ask_is_not_imported_by_others(command: str) -> None:
+    assert imported(command, "--help").isdisjoint({"aiohttp", "jinja2", "pydantic", "rich", "tabulate", "vl_convert"})
+
+
 @pytest.mark.parametrize("command", ["mutants", "faults"])
 def test_a_list_imports_what_it_lists(command: str) -> None:
     modules = imported(command)
-    assert modules.isdisjoint(SLOW)
+    assert modules.isdisjoint(SLOW | {"asyncio"})
     assert {name for name in modules if name.startswith("raft_chaos.chaos.cli.r")} == {"raft_chaos.chaos.cli.result"}
 
 

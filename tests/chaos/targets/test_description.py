@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from raft_chaos.chaos.targets.command_lines import found_beside
 from raft_chaos.chaos.targets.described import understood
 from raft_chaos.chaos.targets.description import Description, load
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.chaos.targets.find import find
-from raft_chaos.chaos.targets.program import found_beside
 from raft_chaos.chaos.targets.protocol import TargetError, rate_of
 from raft_chaos.raft.state.timing import Timing
 

@@ -11,10 +11,11 @@ import pytest
 
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import python_class
+from raft_chaos.chaos.targets.class_names import load
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import TargetError
-from raft_chaos.chaos.targets.python_class import ClassTarget, load
+from raft_chaos.chaos.targets.python_class import ClassTarget
 
 CLASS = """
 class Right:

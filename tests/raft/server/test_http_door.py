@@ -13,8 +13,9 @@ import pytest
 
 from nodes import HOST, TIMING, WAIT_S, Nodes
 from raft_chaos.raft.server import http_api, http_door
+from raft_chaos.raft.server.addresses import is_loopback
 from raft_chaos.raft.server.event_loop import run_event_loop
-from raft_chaos.raft.server.http_door import AllowedCallers, is_loopback
+from raft_chaos.raft.server.http_door import AllowedCallers
 from raft_chaos.raft.state.timing import Timing
 
 QUICK = Timing(20_000, 40_000, 5_000)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.exposure import Exposure

@@ -9,7 +9,7 @@ import pytest
 
 from builders.commands import Command
 from raft_chaos.chaos.campaign.file import describe_campaign
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.rundir import RunDir, RunInfo

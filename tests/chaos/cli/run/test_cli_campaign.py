@@ -20,11 +20,13 @@ from builders.commands import SCRIPTS, Background, Command, background
 from builders.waiting import eventually
 from raft_chaos.chaos.campaign import file as campaign_file
 from raft_chaos.chaos.campaign.campaign import Campaign
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli.read.saved import render_saved
 from raft_chaos.chaos.cli.result import show
-from raft_chaos.chaos.cli.run.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
+from raft_chaos.chaos.cli.run.campaign import run_campaign
+from raft_chaos.chaos.cli.run.campaign_bar import Bar
+from raft_chaos.chaos.cli.run.campaign_view import MOST_SHOWN, CampaignView, Progress
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
@@ -273,7 +275,7 @@ def test_the_bar_is_one_line_in_any_terminal() -> None:
     )
     for width, progress in ((width, progress) for width in range(10, 140) for progress in (HALF, none, huge)):
         written = io.StringIO()
-        Console(file=written, width=width).print(progress)
+        Console(file=written, width=width).print(Bar(progress))
         (line,) = written.getvalue().splitlines()
         assert len(line) <= width
         if progress.done:

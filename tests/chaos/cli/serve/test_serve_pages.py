@@ -16,7 +16,7 @@ from msgspec.structs import replace
 import report_builders as sample
 from cli.serve.serving import Server, serving
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed_result import SeedResult
 from raft_chaos.chaos.cli.read.run_names import SETTLED_S
 from raft_chaos.chaos.cli.serve import seals
 from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationHeader, packed
