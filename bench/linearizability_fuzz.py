@@ -43,7 +43,7 @@ def fuzz(count: int, seed: str, most: int = 8) -> bool:
     for model in MODELS:
         for number in range(count // 4):
             operations = small.honest(Random(f"{seed}/honest/{model}/{number}"), model)
-            difference = agreement.searches_differ(operations, model, True)
+            difference = agreement.search_differs(operations, model, True)
             if difference:
                 print(f"{model}, seed {seed}, valid history {number}: {difference}", *operations, sep="\n")
                 return False

@@ -1,6 +1,7 @@
 """The checker. It judges each key by its values where these decide, and by search otherwise.
 
-Every "valid" is proved by an order of the operations, and every "violated" comes with a core.
+Every "valid" is proved by an order of the operations, and every "violated" comes with a core, unless only the verdict
+is asked for (`explain=False`). A core often costs far more than the verdict.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from raft_chaos.invariants.linearizability.malformed import refuse_malformed, re
 from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation
 from raft_chaos.invariants.linearizability.order import Disagreement, first_fault, out_of_time
 from raft_chaos.invariants.linearizability.problem import Problem, parts
-from raft_chaos.invariants.linearizability.search import InTurns
+from raft_chaos.invariants.linearizability.search import Search
 from raft_chaos.invariants.linearizability.single_operation import argument_for_one
 from raft_chaos.invariants.linearizability.stale import stale
 from raft_chaos.invariants.linearizability.versions import decide
@@ -40,7 +41,7 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 def check_with_order(
-    operations: Iterable[Operation], model: Model, order: Iterable[int], *, budget: int = BUDGET
+    operations: Iterable[Operation], model: Model, order: Iterable[int], *, budget: int = BUDGET, explain: bool = True
 ) -> Compared:
     """Like `check`, but first tries a proposed order (for example a log's), on all keys together and then on each.
 
@@ -49,13 +50,15 @@ def check_with_order(
     """
     operations = list(operations)
     try:
-        return _check_with_order(operations, model, order, budget)
+        return _check_with_order(operations, model, order, budget, explain)
     except (TypeError, AttributeError, IndexError):
         refuse_mistyped(operations, model)
         raise
 
 
-def _check_with_order(operations: list[Operation], model: Model, order: Iterable[int], budget: int) -> Compared:
+def _check_with_order(
+    operations: list[Operation], model: Model, order: Iterable[int], budget: int, explain: bool
+) -> Compared:
     refuse_malformed(operations, model)
     by_number = {operation.number: operation for operation in operations}
     try:
@@ -76,7 +79,7 @@ def _check_with_order(operations: list[Operation], model: Model, order: Iterable
             whole = len(theirs) == len(own) and all(operation.status != "unknown" for operation in own)
             if whole and disagreement is None:
                 disagreement = fault
-    answer = check(left, model, budget=budget)
+    answer = check(left, model, budget=budget, explain=explain)
     return Compared(msgspec.structs.replace(answer, judged=len(operations)), disagreement)
 
 
@@ -88,21 +91,24 @@ def _by_key(operations: Iterable[Operation]) -> dict[Hashable, list[Operation]]:
 
 
 @collector_paused()
-def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET) -> Answer:
+def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET, explain: bool = True) -> Answer:
     """Whether the history is linearizable. `budget` is in steps of search; keys decided by their values take none.
+
+    Without `explain` a "violated" names one violated key, without a core, an argument and other keys, and costs no more
+    than a "valid". The verdict is the same.
 
     Raises ValueError for an unknown model, for an operation that the model does not have, and for an operation whose
     fields contradict each other.
     """
     operations = list(operations)
     try:
-        return _check(operations, model, budget)
+        return _check(operations, model, budget, explain)
     except (TypeError, AttributeError, IndexError):
         refuse_mistyped(operations, model)
         raise
 
 
-def _check(operations: list[Operation], model: Model, budget: int) -> Answer:
+def _check(operations: list[Operation], model: Model, budget: int, explain: bool) -> Answer:
     refuse_malformed(operations, model)
     judged = len(operations)
     keys = _by_key(operations)
@@ -111,24 +117,24 @@ def _check(operations: list[Operation], model: Model, budget: int) -> Answer:
     left: list[KeySearch] = []
     for key, own in keys.items():
         decision = decide(own, model)
-        if isinstance(decision, Violation):
-            found[key] = decision
-        elif decision is None:
+        if decision is None:
             search = KeySearch(key, own, model)
-            gone = stale(search.problem)
-            if gone is None:
+            decision = stale(search.problem)
+            if decision is None:
                 left.append(search)
-            else:
-                found[key] = gone
-        elif first_fault(own, decision, model) is not None:
+        elif not isinstance(decision, Violation) and first_fault(own, decision, model) is not None:
             mistaken.append(key)
+        if isinstance(decision, Violation):
+            if not explain:
+                return Answer("violated", judged, key)
+            found[key] = decision
     if found:
         first = min(found, key=lambda key: max(map(return_of, found[key].core)))
         others = tuple(key for key in found if key != first)
         return _violated(judged, first, keys[first], model, found[first], others)
     if mistaken:
         return _own_mistake(judged, mistaken[0])
-    return _search(judged, left, budget) if left else Answer("valid", judged)
+    return _search(judged, left, budget, explain) if left else Answer("valid", judged)
 
 
 def _violated(
@@ -155,27 +161,28 @@ def _own_mistake(judged: int, key: Hashable) -> Answer:
     return Answer("unknown", judged, key, argument="the checker found an order and it did not hold: its own mistake")
 
 
-class KeySearch(InTurns):
+class KeySearch(Search):
     """The search over one key, and the answer when it is done."""
 
     def __init__(self, key: Hashable, operations: list[Operation], model: Model) -> None:
         super().__init__(Problem(parts(operations), model))
         self.key, self.operations, self.model = key, operations, model
 
-    def answer(self, judged: int) -> Answer:
+    def answer(self, judged: int, explain: bool) -> Answer:
         """The answer of the finished search; "valid" only if its order passes `first_fault`."""
-        assert self.done is not None
-        if self.done.outcome == "found":
-            order = [self.problem.operations[task] for task in self.done.order]
+        if self.outcome == "found":
+            order = [self.problem.operations[task] for task in self.order()]
             fault = first_fault(self.operations, order, self.model)
             return Answer("valid", judged) if fault is None else _own_mistake(judged, self.key)
-        last = self.problem.operations[self.problem.events[self.done.dies_at] >> 1]
+        if not explain:
+            return Answer("violated", judged, self.key, steps=self.steps)
+        last = self.problem.operations[self.dies_at]
         reducer = Reducer(self.operations, self.model, return_of(last))
         core = reducer.last_of(reducer.certain(self.operations))
         return Answer("violated", judged, self.key, describe(core), _searched(core, reducer), self.steps)
 
 
-def _search(judged: int, left: list[KeySearch], budget: int) -> Answer:
+def _search(judged: int, left: list[KeySearch], budget: int, explain: bool) -> Answer:
     """Searches all keys in turns, each turn twice as long, so that a violated key does not wait behind a hard one."""
     spent, slice_ = 0, FIRST_SLICE
     while left:
@@ -184,10 +191,10 @@ def _search(judged: int, left: list[KeySearch], budget: int) -> Answer:
             if spent >= budget:
                 return _given_up(judged, search)
             before = search.steps
-            done = search.run(min(slice_, budget - spent))
+            outcome = search.run(min(slice_, budget - spent))
             spent += search.steps - before
-            if done is not None:
-                answer = search.answer(judged)
+            if outcome is not None:
+                answer = search.answer(judged, explain)
                 if answer.verdict != "valid":
                     return answer
             else:

@@ -14,11 +14,10 @@ from typing import Any
 from raft_chaos.invariants.linearizability.blocks import return_of
 from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 from raft_chaos.invariants.linearizability.problem import Part, Problem
-from raft_chaos.invariants.linearizability.search import InTurns
+from raft_chaos.invariants.linearizability.search import Search
 from raft_chaos.invariants.linearizability.states import FIRST
 from raft_chaos.invariants.linearizability.values import frozen
 
-FIRST_SLICE = 500
 HANDFUL = 8
 SPEND, SPEND_ON_MANY = 30_000, 300_000
 """Steps spent on reducing one core of at most `HANDFUL` operations, or a larger one. The result is always a core."""
@@ -96,14 +95,11 @@ class Reducer:
             given.append(Part(forgotten, False, -INFINITY, INFINITY))
         problem = Problem(given, self.model)
         starts = range(len(problem.states)) if skipped else (FIRST,)
-        searches = InTurns(problem, starts)
-        steps = FIRST_SLICE
-        left = limit - self.spent
-        while searches.run(min(steps, left)) is None and searches.steps < left:
-            steps *= 2
-        self.spent += searches.steps
-        self.given_up |= searches.done is None
-        return searches.done is not None and searches.done.outcome == "dead"
+        search = Search(problem, starts)
+        outcome = search.run(limit - self.spent)
+        self.spent += search.steps
+        self.given_up |= outcome is None
+        return outcome == "dead"
 
     def helpful(self, core: Sequence[Operation]) -> tuple[list[Operation], int]:
         """The other writes that could help the core: those that overlap its time, by their calls, and the number of

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from raft_chaos.invariants.linearizability.operations import Model, Operation
 from raft_chaos.invariants.linearizability.order import first_fault
 from raft_chaos.invariants.linearizability.problem import Problem, parts
-from raft_chaos.invariants.linearizability.search import InTurns
+from raft_chaos.invariants.linearizability.search import Search
 from raft_chaos.invariants.linearizability.versions import decide
 
 BUDGET = 100_000
@@ -51,7 +51,6 @@ def linearizations(
 def _searched(own: list[Operation], model: Model, budget: int) -> tuple[list[Operation] | None, int]:
     """The order, if the search found one within the budget, and its steps."""
     problem = Problem(parts(own), model)
-    search = InTurns(problem)
-    done = search.run(budget)
-    found = done is not None and done.outcome == "found"
-    return [problem.operations[task] for task in done.order] if done and found else None, search.steps
+    search = Search(problem)
+    found = search.run(budget) == "found"
+    return [problem.operations[task] for task in search.order()] if found else None, search.steps

@@ -1,152 +1,144 @@
-"""Two searches over the configurations of a problem, depth first and breadth first. Both can be paused.
+"""The search over the configurations of a problem. It can be paused.
 
-Depth first finds an order of a valid history quickly if its guesses are good. The sweep expands all configurations at
-one return before any at the next, so an early bad guess costs little, and it can drop configurations that are no
-better than another. If a search is exhausted, no order gets past the furthest return that it reached.
+A few configurations are at the *front*; the one in the earliest turn is expanded first. What follows joins the front,
+and if that is then too wide, the least promising ones are left waiting. The front begins with one configuration: a good
+guess leads straight to an order, as depth first would. If the front dies out without having got further than before, it
+starts again from those that wait, twice as many, from as many turns back as it can: so an early bad guess costs
+little, as breadth first would. Once it gets further, it becomes narrow again. A search that has expanded all
+configurations proves that no order gets past the furthest turn that it reached.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Literal, TypeAlias
 
-from raft_chaos.invariants.linearizability.problem import WRITE, Problem
+from raft_chaos.invariants.linearizability.moves import Configuration, Moves
+from raft_chaos.invariants.linearizability.problem import Problem
 from raft_chaos.invariants.linearizability.states import FIRST
-from raft_chaos.invariants.linearizability.transitions import Configuration, Transitions, placed
 
 Outcome: TypeAlias = Literal["found", "dead"] | None
-
-
-class Search:
-    """A search that can be paused. `outcome` is None until it has ended; `run` continues it for about `steps` steps."""
-
-    def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
-        self.problem = problem
-        self.transitions = Transitions(problem)
-        self.outcome: Outcome = None
-        self.order: list[int] = []
-        for state in starts:
-            self._add(self.transitions.start(state))
-
-    @property
-    def steps(self) -> int:
-        return self.transitions.steps
-
-    @property
-    def dies_at(self) -> int:
-        """If the outcome is "dead": the place of the event that no order gets past."""
-        return self.transitions.furthest
-
-    def run(self, steps: int) -> Outcome:
-        limit = self.transitions.steps + steps
-        while self.outcome is None and self.transitions.steps < limit:
-            at = self._next()
-            if at is None:
-                self.outcome = "dead"
-            elif self.transitions.finished(at):
-                self.outcome = "found"
-                self.order = placed(self.problem, at.path)
-            else:
-                for configuration in self.transitions.expand(at):
-                    self._add(configuration)
-        return self.outcome
-
-    def _add(self, configuration: Configuration) -> None:
-        raise NotImplementedError
-
-    def _next(self) -> Configuration | None:
-        raise NotImplementedError
+Waiting: TypeAlias = tuple[int, int, int, Configuration]
+"""A configuration with its turn, its promise (the less, the better) and a number that makes the newest the least."""
 
 
 class Seen:
-    """The configurations at one return that were expanded. One configuration dominates another in the same state if it
-    has at least its options, at most its obligations, and its last write was placed at least as late."""
+    """The configurations in one state, with the same open cas and appends, that were expanded at one turn. One
+    dominates another if it has at least its options, at most its obligations, and can insert at least what it can."""
 
-    def __init__(self, problem: Problem) -> None:
-        self._kind = problem.kind
-        self._kept: dict[tuple[int, tuple[int, ...]], list[tuple[frozenset[int], frozenset[int], int, int]]] = {}
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[int, int, int, int, int]] = []
 
     def dominated(self, at: Configuration) -> bool:
         """Whether a configuration that is at least as good was seen before. If not, remembers this one."""
-        kinds = self._kind
-        # A cas or an append that is not placed yet is both an obligation and an option, so it must be equal in both.
-        key = (at.state, tuple(task for task in at.bound if kinds[task] > WRITE))
-        duties = frozenset(task for task in at.bound if kinds[task] <= WRITE)
-        chances = frozenset((*at.free, *(task for task in at.bound if kinds[task] == WRITE)))
-        kept = self._kept.get(key)
-        if kept is None:
-            self._kept[key] = [(duties, chances, at.used, at.covered)]
-            return False
-        for less, more, used, covered in kept:
-            if less <= duties and more >= chances and not used & ~at.used and covered >= at.covered:
+        _, _, duties, writes, free, early, covered, used, _ = at
+        options = writes | free
+        owed = duties | writes
+        for less, more, others, until, spent in self._kept:
+            if (
+                not less & ~owed
+                and not options & ~more
+                and not spent & ~used
+                and until >= covered
+                and not early & ~others & (less | more)
+            ):
                 return True
-        kept.append((duties, chances, at.used, at.covered))
+        self._kept.append((owed, options, early, covered, used))
         return False
 
 
-class DepthFirst(Search):
-    """Expands the newest configuration first, and remembers every configuration that it has seen."""
-
-    def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
-        self._stack: list[Configuration] = []
-        self._seen: dict[int, Seen] = {}
-        super().__init__(problem, starts)
-
-    def _add(self, configuration: Configuration) -> None:
-        self._stack.append(configuration)
-
-    def _next(self) -> Configuration | None:
-        while self._stack:
-            at = self._stack.pop()
-            seen = self._seen.get(at.place)
-            if seen is None:
-                seen = self._seen[at.place] = Seen(self.problem)
-            if not seen.dominated(at):
-                return at
-        return None
-
-
-class Sweep(Search):
-    """Expands configurations in the order of their returns, and remembers only those at the current return."""
-
-    def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
-        self._waiting: list[tuple[int, int, Configuration]] = []
-        self._added = 0
-        self._place = -1
-        self._seen = Seen(problem)
-        super().__init__(problem, starts)
-
-    def _add(self, configuration: Configuration) -> None:
-        heapq.heappush(self._waiting, (configuration.place, self._added, configuration))
-        self._added += 1
-
-    def _next(self) -> Configuration | None:
-        while self._waiting:
-            at = heapq.heappop(self._waiting)[2]
-            if at.place != self._place:
-                self._place = at.place
-                self._seen = Seen(self.problem)
-            if not self._seen.dominated(at):
-                return at
-        return None
-
-
-class InTurns:
-    """Runs both searches over one problem in turns. The one that ends first decides."""
+class Search:
+    """`outcome` is None until the search has ended; `run` continues it for about `steps` steps."""
 
     def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
         self.problem = problem
-        self._searches: tuple[Search, ...] = (DepthFirst(problem, starts), Sweep(problem, starts))
-        self.done: Search | None = None
+        self.outcome: Outcome = None
+        self._moves = Moves(problem)
+        self._front: list[Waiting] = []
+        self._waiting: list[list[tuple[int, int, Configuration]]] = [[] for _ in range(self._moves.turns.last + 1)]
+        self._seen: dict[tuple[int, int, int], Seen] = {}
+        self._width, self._reached, self._serial = 1, 0, 0
+        self._end: Configuration | None = None
+        for state in starts:
+            self._add(self._moves.start(state))
 
     @property
     def steps(self) -> int:
-        return sum(search.steps for search in self._searches)
+        return self._moves.steps
 
-    def run(self, steps: int) -> Search | None:
-        """Continues for about `steps` steps in total. Returns the search that has ended, or None."""
-        for search in self._searches:
-            if self.done is None and search.run(steps // 2) is not None:
-                self.done = search
-        return self.done
+    @property
+    def dies_at(self) -> int:
+        """If the outcome is "dead": the task whose return no order gets past."""
+        return self._moves.turns.due_task[self._moves.furthest]
+
+    def order(self) -> list[int]:
+        """The tasks in the order that was found."""
+        assert self._end is not None
+        return self._moves.order(self._end.path)
+
+    def run(self, steps: int) -> Outcome:
+        moves, last, front = self._moves, self._moves.turns.last, self._front
+        limit = moves.steps + steps
+        while self.outcome is None and moves.steps < limit:
+            if not front and not self._widen():
+                self.outcome = "dead"
+                break
+            at = heapq.heappop(front)[3]
+            if at.turn == last:
+                self.outcome, self._end = "found", at
+            elif not self._dominated(at):
+                for configuration in moves.expand(at):
+                    self._add(configuration)
+                if moves.furthest > self._reached + self._width:
+                    self._reached = moves.furthest
+                    self._width = max(1, self._width // 2)
+                if len(front) >= 2 * self._width:
+                    self._narrow()
+        return self.outcome
+
+    def _add(self, at: Configuration) -> None:
+        self._serial -= 1
+        promise = at.duties.bit_count() - 2 * at.turn
+        heapq.heappush(self._front, (at.turn, promise, self._serial, at))
+
+    def _narrow(self) -> None:
+        """Leaves the most promising configurations at the front; the others wait."""
+        front = self._front
+        front.sort(key=itemgetter(1, 2))
+        for _, promise, serial, at in front[self._width :]:
+            heapq.heappush(self._waiting[at.turn], (promise, serial, at))
+        del front[self._width :]
+        heapq.heapify(front)
+
+    def _widen(self) -> bool:
+        """Brings waiting configurations to the front, the most promising of each turn, from the last turn backwards.
+        False if none are left."""
+        furthest = self._moves.furthest
+        self._width = self._width * 2 if furthest <= self._reached else 1
+        self._reached = furthest
+        left = []
+        for turn in range(furthest, -1, -1):
+            if self._waiting[turn]:
+                left.append(self._waiting[turn])
+                if len(left) == self._width:
+                    break
+        while left and len(self._front) < self._width:
+            for waiting in left[: self._width - len(self._front)]:
+                promise, serial, at = heapq.heappop(waiting)
+                heapq.heappush(self._front, (at.turn, promise, serial, at))
+            left = [waiting for waiting in left if waiting]
+        return bool(self._front)
+
+    def _dominated(self, at: Configuration) -> bool:
+        is_open = self._moves.open
+        is_open.seek(at.turn)
+        # A cas or an append that is not placed yet is both an obligation and an option, so it must be equal in both.
+        key = at.turn, at.state, (at.duties | at.writes) & (is_open.all_cas | is_open.appends)
+        seen = self._seen.get(key)
+        if seen is None:
+            seen = self._seen[key] = Seen()
+        return seen.dominated(at)

@@ -73,7 +73,7 @@ def stale(problem: Problem) -> Violation | None:
     certain: list[tuple[int, int]] = []
     observers: list[tuple[int, int]] = []
     for task, kind in enumerate(problem.kind):
-        if kind in (WRITE, CAS):
+        if problem.b[task] != NEVER:
             writers.setdefault(problem.b[task], []).append(task)
         if problem.must[task] and kind in (READ, WRITE, CAS):
             certain.append((task, problem.a[task] if kind == READ else problem.b[task]))
