@@ -1,8 +1,10 @@
 # The commands that set everything up by themselves: `make chaos`, `make test` and `make test-all`.
-# .venv/ready is newer than pyproject.toml once the environment is complete, so a second call installs nothing.
+# .venv/ready is newer than pyproject.toml once the environment is complete, so a second call installs nothing. It also
+# compiles our packages: where PYTHONDONTWRITEBYTECODE is set, as in many containers, each command would do so again.
 
 PYTHON ?= python3
 BIN := .venv/bin
+PACKAGES := api bench chaos invariants pytest_plugin raft raft_chaos/__init__.py reports
 SEED ?= 2
 SEEDS ?= 1..200
 SIM_SEEDS ?= 1..2000
@@ -69,6 +71,7 @@ bench: .venv/ready
 	echo 'Once: making .venv, with raft-chaos and the tools of its tests, about 400 MB on disk; nothing outside of it changes ...'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,speed,tls]'
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 
 .venv/docs: .venv/ready

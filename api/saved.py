@@ -24,8 +24,8 @@ from raft_chaos.chaos.reproduction.system import Rate, on_this_machine
 from raft_chaos.chaos.run.option import OptionError
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.shrink.failure import Shrinker
-from raft_chaos.chaos.shrink.from_live_run import FoundFailure, is_of_another_system, live_failure_in
-from raft_chaos.chaos.shrink.from_run import NothingToShrinkError, failure_in
+from raft_chaos.chaos.shrink.from_live_run import FoundFailure, live_failure_in
+from raft_chaos.chaos.shrink.from_run import NothingToShrinkError, failure_in, is_of_another_system
 from raft_chaos.chaos.shrink.live_schedules import LiveShrinker
 from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.invariants.rundir import RunDir, RunDirError

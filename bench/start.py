@@ -48,7 +48,7 @@ BEGIN = (
     Begins("selfcheck --seeds 1..9", "raft_chaos.chaos.campaign.selfcheck:Selfcheck"),
     Begins("explore", "raft_chaos.chaos.exploration.exploration:Exploration"),
     Begins("effects", "raft_chaos.chaos.campaign.effects:measure_all"),
-    Begins("runs {folder}", "{folder}"),
+    Begins("runs --in {folder}", "{folder}"),
     Begins("serve {folder}", "asyncio:run"),
     Begins("check {valid}", "{valid}"),
     Begins("report {valid}", "{valid}"),
@@ -68,11 +68,12 @@ def measure(bench: Bench) -> list[Row]:
     folder.mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     one = _Starts(folder, environment | {"PYTHONPYCACHEPREFIX": str(bench.new_folder())})
-    places = {"folder": str(folder), "valid": one.saved("run --world sim --seed 1"), "violated": one.saved(FAILING)}
+    valid, violated = one.saved("run --world sim --seed 1"), one.saved(FAILING)
+    places = {"folder": str(valid.parent), "valid": str(valid), "violated": str(violated)}
     rows: dict[str, tuple[list[str], int]] = {f"raft-chaos {words}": (_words(words), 0) for words in PRINTS}
     for words, where in BEGIN:
         probe = ["-m", "bench.start_probe", where.format_map(places), *words.format_map(places).split()]
-        rows[f"raft-chaos {re.sub(r' .folder.| .valid.| .violated.', ' RUN', words)}"] = (probe, BEGUN)
+        rows[f"raft-chaos {_shown(words)}"] = (probe, BEGUN)
     for argv, code in rows.values():
         one.cpu_ms(argv, code)  # compiles
     measured = [Row(f"{name}: ms", [], [], more_is_better=False) for name in rows]
@@ -82,6 +83,10 @@ def measure(bench: Bench) -> list[Row]:
             for figures, side, ends in sides if number % 2 == 0 else reversed(sides):
                 figures.append(one.cpu_ms(side, ends))
     return [*measured, _memory(one, bench.sizes.rounds)]
+
+
+def _shown(words: str) -> str:
+    return re.sub(r"\{valid\}|\{violated\}|\{folder\}", lambda found: "DIR" if found[0] == "{folder}" else "RUN", words)
 
 
 def _words(words: str) -> list[str]:
@@ -95,7 +100,7 @@ class _Starts:
         self._folder, self._environment = folder, environment
         self._numbers = count(1)
 
-    def saved(self, words: str) -> str:
+    def saved(self, words: str) -> Path:
         """Makes a run, and returns its directory."""
         out = self._folder / f"runs-{next(self._numbers)}"
         done = subprocess.run(
@@ -103,7 +108,7 @@ class _Starts:
         )
         if done.returncode not in (0, 1):
             raise BenchError(f"raft-chaos {words}: {done.stderr.decode(errors='replace')}")
-        return str(next(out.iterdir()))
+        return next(out.iterdir())
 
     def cpu_ms(self, argv: list[str], code: int) -> float:
         """The CPU time of an interpreter that ends with this exit code."""

@@ -1,4 +1,4 @@
-"""The entry point: writes or renders the reports of saved runs."""
+"""The entry point: writes or renders the reports of saved runs. A format is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.runs import campaign_markdown, campaign_text
 from raft_chaos.reports.campaign.seeds import SeedLike, SeedTotals, seeds_document, seeds_markdown, seeds_text
 from raft_chaos.reports.formats.json import campaign_document, dumps, run_document
-from raft_chaos.reports.formats.junit import junit_xml
-from raft_chaos.reports.formats.perfetto import perfetto
-from raft_chaos.reports.html.campaign import campaign_page, seeds_page
-from raft_chaos.reports.html.run import run_page
 from raft_chaos.reports.run.model import RunReport, build
 from raft_chaos.reports.run.pages import markdown_page, text_page
 from raft_chaos.reports.text import USUAL
@@ -61,8 +57,12 @@ def render_campaign(reports: Sequence[RunReport], fmt: Format, width: int = USUA
         case "json":
             return dumps(campaign_document(reports))
         case "junit":
+            from raft_chaos.reports.formats.junit import junit_xml
+
             return junit_xml(reports)
         case "html":
+            from raft_chaos.reports.html.campaign import campaign_page
+
             return campaign_page(reports)
         case "perfetto":
             raise ValueError("perfetto: a trace is of one run")
@@ -79,6 +79,8 @@ def render_seeds(totals: SeedTotals, results: Sequence[SeedLike], folder: Path, 
         case "json":
             return dumps(seeds_document(totals))
         case "html":
+            from raft_chaos.reports.html.campaign import seeds_page
+
             return seeds_page(totals, results, folder)
         case "junit":
             raise ValueError("junit: expected run directories, got a campaign's file, which has only their results")
@@ -96,8 +98,14 @@ def render_report(report: RunReport, fmt: Format, width: int = USUAL) -> str:
         case "json":
             return dumps(run_document(report))
         case "junit":
+            from raft_chaos.reports.formats.junit import junit_xml
+
             return junit_xml([report])
         case "html":
+            from raft_chaos.reports.html.run import run_page
+
             return run_page(report)
         case "perfetto":
+            from raft_chaos.reports.formats.perfetto import perfetto
+
             return perfetto(RunDir(report.path))

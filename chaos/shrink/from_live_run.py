@@ -34,15 +34,6 @@ class FoundFailure(LiveFailure):
         )
 
 
-def is_of_another_system(run: RunDir) -> bool:
-    """Whether the run broke a system of somebody else. Raises RunDirError for a run.json that cannot be read.
-
-    It needs no more of the settings than that: a run that is damaged, or of an older version, is told so by others.
-    """
-    config = run.load_info().config
-    return bool(config.get("command") or config.get("foreign"))
-
-
 def live_failure_in(run: RunDir, invariant: str | None) -> FoundFailure:
     """The first violation of the run, or that of the invariant.
 

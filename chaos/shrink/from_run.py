@@ -67,3 +67,12 @@ def chosen_invariant(run: RunDir, verdicts: Sequence[Verdict], invariant: str | 
 def _shown_at_us(verdict: Verdict) -> int:
     """The time of the last event in the witness of its first violation."""
     return max((item.t_us for item in verdict.violations[0].witness), default=0)
+
+
+def is_of_another_system(run: RunDir) -> bool:
+    """Whether the run broke a system of somebody else. Raises RunDirError for a run.json that cannot be read.
+
+    It needs no more of the settings than that: a run that is damaged, or of an older version, is told so by others.
+    """
+    config = run.load_info().config
+    return bool(config.get("command") or config.get("foreign"))

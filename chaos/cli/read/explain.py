@@ -11,19 +11,14 @@ import typer
 from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.common import fail, parse_duration_s
-from raft_chaos.chaos.cli.read.causality import explain_causality
-from raft_chaos.chaos.cli.read.drawn import drawn_file, drawn_run, write_drawn
 from raft_chaos.chaos.cli.read.explanation import explanation
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
-from raft_chaos.chaos.execution.narrate import narrate
 from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.replay.confirm import undamaged
 from raft_chaos.chaos.reproduction.file import DEFAULT_NAME, ReproductionError, load
-from raft_chaos.chaos.reproduction.reproduce import Lines, reproduce_with
-from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
@@ -86,6 +81,8 @@ def explain(
     form: Form = "mermaid" if as_mermaid else "html" if as_html else "svg" if as_svg else "json" if as_json else "page"
     try:
         if causality:
+            from raft_chaos.chaos.cli.read.causality import explain_causality
+
             budget_s = parse_duration_s(budget, "--budget")
             return explain_causality(path, edited, seed, budget_s, out, as_html=as_html, as_json=as_json)
         if steps:
@@ -106,6 +103,8 @@ def _explained(path: Path, edited: bool, invariant: str | None, form: Form, out:
     """
     is_drawn, as_svg = form in ("html", "svg"), form == "svg"
     if is_drawn and path.is_file():
+        from raft_chaos.chaos.cli.read.drawn import drawn_file, write_drawn
+
         rows = of_steps.PRINTED_ROWS if as_svg else of_steps.MOST_ROWS
         if (drawn := drawn_file(path, edited, invariant, rows)) is not None:
             return write_drawn(drawn, path, out, as_svg=as_svg)
@@ -116,6 +115,8 @@ def _explained(path: Path, edited: bool, invariant: str | None, form: Form, out:
     if path.is_dir():
         explained = replace(explained, around=around_in(RunDir(path), explained.story.violation))
     if is_drawn:
+        from raft_chaos.chaos.cli.read.drawn import drawn_run, write_drawn
+
         drawn = drawn_run(path, items, explained, of_run.PRINTED_ROWS if as_svg else of_run.MOST_ROWS)
         return write_drawn(drawn, path, out, as_svg=as_svg)
     if form == "mermaid":
@@ -138,11 +139,16 @@ def _steps(path: Path, edited: bool) -> list[str]:
     reproduction = load(file, edited=edited)
     if reproduction.execution is None:
         fail(f"--steps: {file} has only a schedule, no execution")
+    from raft_chaos.chaos.execution.narrate import narrate
+
     return narrate(reproduction.execution, parts_of(reproduction.mutant))
 
 
 def _again(file: Path, edited: bool) -> tuple[list[Item], list[Verdict]]:
     """The same for a reproduction, which it runs again in this process."""
+    from raft_chaos.chaos.reproduction.reproduce import Lines, reproduce_with  # it brings the simulator
+    from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+
     reproduction, lines = load(file, edited=edited), Lines()
     done = reproduce_with(reproduction, MemoryDriver(parts_of(reproduction.mutant)), lines)
     return lines.items, done.verdicts

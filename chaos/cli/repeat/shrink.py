@@ -15,7 +15,6 @@ import typer
 from raft_chaos.chaos.cli import terminal
 from raft_chaos.chaos.cli.common import fail, parse_duration_s, say
 from raft_chaos.chaos.cli.read.run_names import RunPath
-from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.execution.merge import MergeError
@@ -27,8 +26,12 @@ from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.shrink.anchors import SEEDS
 from raft_chaos.chaos.shrink.failure import INTERRUPTED, Shrinker, Shrunk
-from raft_chaos.chaos.shrink.from_live_run import is_of_another_system
-from raft_chaos.chaos.shrink.from_run import NothingToShrinkError, UnknownInvariantError, failure_in
+from raft_chaos.chaos.shrink.from_run import (
+    NothingToShrinkError,
+    UnknownInvariantError,
+    failure_in,
+    is_of_another_system,
+)
 from raft_chaos.chaos.shrink.search import BudgetEndedError, WorkerDiedError, within
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.seal import DamagedError
@@ -79,6 +82,8 @@ def shrink(
             foreign = is_of_another_system(RunDir(run))
             _check_writable(file)
             if foreign:
+                from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live  # it brings the world live
+
                 budget_s = LIVE_BUDGET_S if budget_s is None else budget_s
                 return shrink_live(RunDir(run), file, invariant, budget_s, jobs, progress.show, as_json)
             until_s += BUDGET_S if budget_s is None else budget_s

@@ -18,15 +18,11 @@ from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.common import fail, say_prose
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.campaign_view import CampaignView
-from raft_chaos.chaos.cli.width import columns
+from raft_chaos.chaos.cli.start import importing
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import World
-from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.paired import FEWEST
-from raft_chaos.reports.campaign.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
-from raft_chaos.reports.formats.github import on_github, publish
-from raft_chaos.reports.run.model import build
-from raft_chaos.reports.write import write_reports
+from raft_chaos.reports.campaign.seeds import SeedTotals
 
 PARALLEL: tuple[World, ...] = ("sim",)
 """The worlds in which many seeds can run at once."""
@@ -79,7 +75,10 @@ def run_campaign(
             _go(campaign, totals, workers, quiet=quiet)
         except CampaignError as error:
             fail(str(error))
-    return _result(campaign, totals, as_json=as_json)
+    with importing():
+        from raft_chaos.chaos.cli.run import campaign_outcome
+    interrupted = totals.stopped.startswith(INTERRUPTED)
+    return campaign_outcome.result(campaign, totals, as_json=as_json, interrupted=interrupted)
 
 
 def _check(settings: Settings, max_failures: int | None, time_limit_s: float | None) -> None:
@@ -136,7 +135,9 @@ def _go(campaign: Campaign, totals: SeedTotals, workers: Workers, *, quiet: bool
                 else:
                     _observe(totals, end)
                     if end.run is not None and (reported := reported + 1) <= MOST_REPORTED:
-                        write_reports(RunDir(Path(end.run)))
+                        with importing():  # it makes pages, which most campaigns never do
+                            from raft_chaos.chaos.cli.run import campaign_outcome
+                        campaign_outcome.report(end.run)
                 view.show(end)
         totals.stopped = campaign.stopped
     except KeyboardInterrupt:
@@ -149,15 +150,3 @@ def _observe(totals: SeedTotals, result: SeedResult) -> None:
     totals.observe(result)
     if result.verdict == "violated":
         ends.violation_known()
-
-
-def _result(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> Result:
-    """The page; its last line is the command that repeats a failure."""
-    run = totals.worst.run if totals.worst is not None and on_github() else None
-    published = publish([build(RunDir(Path(run)))] if run else [], seeds_markdown(totals))
-    page = [*published, seeds_text(totals, columns()).removesuffix("\n")]
-    document = {**seeds_document(totals), "file": str(campaign.path)}
-    notes = [*published, totals.repro] if totals.repro else published
-    notes = notes if as_json else []
-    interrupted = totals.stopped.startswith(INTERRUPTED)
-    return Result(totals.exit_code, page, document, as_json, notes, judged=True, interrupted=interrupted)

@@ -30,8 +30,6 @@ from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import EXIT_HARNESS
 from raft_chaos.reports.campaign.exploration import ExplorationTotals, exploration_document, exploration_text
-from raft_chaos.reports.html.exploration import exploration_html
-from raft_chaos.reports.write import write_reports
 
 FIRST_LINE_S, LATER = 5.0, 1.3
 """The first line comes after this time, each further one after this many times the time of the one before: so an hour
@@ -128,6 +126,9 @@ def _explored(
 def _reported(exploration: Exploration, totals: ExplorationTotals) -> Path:
     """Writes the reports of the failures, and the page, which it returns. No signal interrupts that."""
     with interrupts.held():
+        from raft_chaos.reports.html.exploration import exploration_html
+        from raft_chaos.reports.write import write_reports
+
         for run in (alike.first.run for alike in totals.alike.values()):
             if run is not None and RunDir(Path(run)).run_json.exists():
                 write_reports(RunDir(Path(run)))

@@ -24,19 +24,21 @@ from raft_chaos.chaos.cli.run.plain import (
     url_of,
 )
 from raft_chaos.chaos.cli.run.tls_options import given_files
-from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes import interrupts, system_cas
 from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.server.exit_codes import (
     exit_code_at_start,
     exit_code_of,
 )
 from raft_chaos.raft.server.host import monotonic_us
-from raft_chaos.raft.server.node import Node
 from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.log_file import CorruptLogError
 from raft_chaos.raft.storage.wal import DiskFailedError
+
+with system_cas.not_loaded():
+    from raft_chaos.raft.server.node import Node
 
 
 def node(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from aiohttp import web
 
 from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.read.run_names import is_run, runs_folder
@@ -19,9 +18,13 @@ from raft_chaos.chaos.cli.result import Result, print_now
 from raft_chaos.chaos.cli.serve.folder import Folder
 from raft_chaos.chaos.cli.serve.making import PRELOAD, Maker
 from raft_chaos.chaos.cli.serve.reports import Reports
-from raft_chaos.chaos.cli.serve.site import Site
-from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes import interrupts, system_cas
 from raft_chaos.chaos.processes.supervisor import Supervisor
+
+with system_cas.not_loaded():
+    from aiohttp import web
+
+    from raft_chaos.chaos.cli.serve.site import Site
 
 SHUTDOWN_S = 0.5
 BACKLOG = 64
