@@ -12,7 +12,7 @@ SIM_SEEDS ?= 1..2000
 INPUTS ?= 100000
 TIMES ?= 100
 
-.PHONY: chaos test test-all check docs reference sim soak fuzz torture rabbitmq bench clean
+.PHONY: chaos test test-all check docs reference sim soak fuzz torture rabbitmq bench native clean
 
 chaos: .venv/ready
 	@$(BIN)/raft-chaos run --seed $(SEED)
@@ -64,6 +64,10 @@ rabbitmq: .venv/ready
 
 bench: .venv/ready
 	@$(BIN)/python -m bench --json build/bench.json
+
+# The hot modules, compiled into .venv: half of the CPU time. It needs a C compiler, and some minutes.
+native: .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./native
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raft-chaos needs Python 3.11 or later; set PYTHON=")'

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from bench import executors, journal, networks, restart, sim, start
+from bench import executors, journal, native, networks, restart, sim, start
 from bench.compare import compare, page, slower
 from bench.measures import FULL, QUICK, Bench, Row, Sizes
 from bench.saved import Saved, SavedError, SavedPart, load, save
@@ -105,14 +105,20 @@ PARTS = {
         start.measure,
         ("raft-chaos", "python -c pass"),
     ),
+    "native": Part(
+        "The simulator, compiled, beside its sources (CPU time of one core)",
+        native.measure,
+        native.SIDES,
+    ),
     "executors": Part(
         "A campaign on Dask's workers, beside processes of this machine",
         executors.measure,
         ("Dask", "processes"),
     ),
 }
-DEFAULT = [name for name in PARTS if name != "executors" or executors.IS_INSTALLED]
-"""What is measured if nothing is named; Dask is optional."""
+_OPTIONAL = {"native": native.IS_INSTALLED, "executors": executors.IS_INSTALLED}
+DEFAULT = [name for name in PARTS if _OPTIONAL.get(name, True)]
+"""What is measured if nothing is named."""
 
 
 def main() -> None:

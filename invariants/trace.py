@@ -127,7 +127,7 @@ def first_difference(a: Iterable[TraceItem], b: Iterable[TraceItem], context: in
 
 def differing(left: AnyEvent | Op, right: AnyEvent | Op) -> dict[str, tuple[Any, Any]]:
     """The fields that both events have and whose values differ, `kind` first."""
-    pairs = {"kind": (kind_of(left), kind_of(right))}
+    pairs: dict[str, tuple[Any, Any]] = {"kind": (kind_of(left), kind_of(right))}
     pairs |= {
         field: (getattr(left, field), getattr(right, field))
         for field in left.__struct_fields__

@@ -13,6 +13,7 @@ Importing this module imports none of them: a function of the API is imported wh
 """
 
 from importlib import import_module
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,22 @@ _HERE = Path(__file__).resolve().parent
 if (_HERE / "raft").is_symlink():
     # A checkout: tracebacks and breakpoints are to name the real files, not the links to them.
     __path__ = [str(_HERE.parent)]
+
+
+def _use_compiled() -> str:
+    """Makes imports take the compiled modules of raft-chaos-native, if it is installed. Returns why not, "" if so."""
+    if environ.get("RAFT_CHAOS_PURE"):
+        return "RAFT_CHAOS_PURE is set"
+    try:
+        import raft_chaos_native
+    except ModuleNotFoundError:
+        return "raft-chaos-native is not installed"
+    return str(raft_chaos_native.use(Path(__path__[0])))
+
+
+WHY_PURE = _use_compiled()
+"""Why no compiled modules are in use; "" if they are. They give the same traces as the sources, in about half of the
+time (docs/native.md)."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
 """Checks that one seed gives one trace: runs each seed in separate processes, and compares the traces byte for byte.
 
 The processes differ in everything that must not matter: they hash strings differently (PYTHONHASHSEED), and have their
-own clocks, process numbers and unseeded generators. With lockstep, one more process runs the seed with real nodes.
+own clocks, process numbers and unseeded generators. With lockstep, one more process runs the seed with real nodes. With
+native, one process uses the sources and the other the compiled modules (`processes.compiled`).
 
 The check compares only digests. If two of them differ, it repeats the runs in `sim` and records them. It records a run
 in `lockstep` the first time, since an error there may not repeat. It makes records in a temporary folder and moves
@@ -19,22 +20,19 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from raft_chaos.chaos.campaign.file import seed_ranges
 from raft_chaos.chaos.campaign.selfcheck_worker import Answer, run_side
+from raft_chaos.chaos.processes.compiled import PURE
 from raft_chaos.chaos.processes.supervisor import temporary_folder
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import World
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.trace import Difference, first_difference
-
-SIM_SIDES: tuple[tuple[World, int], ...] = (("sim", 1), ("sim", 2))
-LOCKSTEP_SIDE: tuple[World, int] = ("lockstep", 3)
-"""The world that a process runs, and its PYTHONHASHSEED."""
 
 WINDOW_PER_JOB = 2
 """How many seeds each process has under way, so that no process waits for work while one seed is compared."""
@@ -71,17 +69,36 @@ class Checked(msgspec.Struct, frozen=True):
         return first_difference(left.trace(), right.trace())
 
 
+class Kind(NamedTuple):
+    """What the processes of a side do, and its name in the report. `code` is None where it is as in this process."""
+
+    name: str
+    world: World
+    hash_seed: int
+    code: Literal["pure", "compiled"] | None = None
+
+
+def kinds(*, lockstep: bool, native: bool) -> list[Kind]:
+    """The sides of a comparison."""
+    if native:
+        sides = [Kind("sim-pure", "sim", 1, "pure"), Kind("sim-compiled", "sim", 2, "compiled")]
+    else:
+        sides = [Kind("sim-1", "sim", 1), Kind("sim-2", "sim", 2)]
+    return [*sides, Kind("lockstep-3", "lockstep", 3)] if lockstep else sides
+
+
 class _Side(WorkerPool):
     """Processes that run one world, and hash strings in one way. As a context manager it waits for them at a normal
     end, and otherwise ends them at once."""
 
-    def __init__(self, world: World, hash_seed: int, jobs: int, temp: Path) -> None:
+    def __init__(self, kind: Kind, jobs: int, temp: Path) -> None:
         super().__init__(jobs, temp)
-        self.world = world
-        self.name = f"{world}-{hash_seed}"
+        self.world, self.name, self._code = kind.world, kind.name, kind.code
         self._temp = temp
         # The temporary folder of a killed process is removed with ours.
-        self._environment = {"PYTHONHASHSEED": str(hash_seed), "TMPDIR": str(temp)}
+        self._environment = {"PYTHONHASHSEED": str(kind.hash_seed), "TMPDIR": str(temp)}
+        if kind.code is not None:
+            self._environment[PURE] = "1" if kind.code == "pure" else ""
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.shutdown(wait=kind is None)
@@ -94,14 +111,14 @@ class _Side(WorkerPool):
         options = ["--world", self.world, *(["--peer-auth"] if peer_auth else []), *settings.options]
         settings = msgspec.structs.replace(settings, world=self.world, options=options, peer_auth=peer_auth)
         with _environment(self._environment):  # for the processes that this call starts
-            return self.submit(run_side, self.name, settings, seed, run, self._temp)
+            return self.submit(run_side, self.name, settings, seed, run, self._temp, self._code == "compiled")
 
 
 class Selfcheck:
     """The processes that run the seeds, `jobs` for each side. A context manager: at its end none is left."""
 
-    def __init__(self, *, lockstep: bool, jobs: int) -> None:
-        self._worlds = (*SIM_SIDES, LOCKSTEP_SIDE) if lockstep else SIM_SIDES
+    def __init__(self, *, lockstep: bool = False, native: bool = False, jobs: int) -> None:
+        self._kinds = kinds(lockstep=lockstep, native=native)
         self._jobs = jobs
         self._sides: list[_Side] = []
         self._stack = ExitStack()
@@ -109,7 +126,7 @@ class Selfcheck:
     def __enter__(self) -> Selfcheck:
         with ExitStack() as stack:
             temp = stack.enter_context(temporary_folder())
-            self._sides = [stack.enter_context(_Side(*world, self._jobs, temp)) for world in self._worlds]
+            self._sides = [stack.enter_context(_Side(kind, self._jobs, temp)) for kind in self._kinds]
             self._stack = stack.pop_all()
         return self
 

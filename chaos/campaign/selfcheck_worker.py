@@ -8,6 +8,7 @@ import msgspec
 
 from raft_chaos.chaos.judgement.analysis import Stats
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.processes.compiled import why_pure
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.lockstep.gate import DivergenceError
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
@@ -32,13 +33,17 @@ class Answer(msgspec.Struct, frozen=True):
     run: str | None = None
 
 
-def run_side(side: str, settings: Settings, seed: int, run: Path | None, temp: Path) -> Answer:
+def run_side(
+    side: str, settings: Settings, seed: int, run: Path | None, temp: Path, must_be_compiled: bool = False
+) -> Answer:
     """Runs the seed in the world of `settings`, recorded in the new directory `run` if there is one.
 
     Real processes always need such a directory. If this process is killed meanwhile, `temp` is removed once all
     processes that it has started are gone.
     """
     recorded = str(run) if run is not None else None
+    if must_be_compiled and (why := why_pure()):
+        return Answer(side, failed=f"this process uses the sources: {why}")
     try:
         trace_sha256, stats = _go(settings, seed, run, temp)
     except DivergenceError as error:

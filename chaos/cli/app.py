@@ -15,6 +15,7 @@ import typer
 from raft_chaos.chaos.cli import ends, lazy
 from raft_chaos.chaos.cli.commands import COMMANDS, COMPLETE
 from raft_chaos.chaos.cli.result import show
+from raft_chaos.chaos.processes.compiled import why_pure
 
 
 class Commands(lazy.LazyGroup):
@@ -37,7 +38,8 @@ def _say_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version  # it takes as long as the rest of the help, and nothing else needs it
 
-        print(f"raft-chaos {version('raft-chaos')} (Python {platform.python_version()})")
+        compiled = "" if why_pure() else ", compiled"
+        print(f"raft-chaos {version('raft-chaos')} (Python {platform.python_version()}{compiled})")
         raise typer.Exit
 
 

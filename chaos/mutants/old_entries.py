@@ -6,7 +6,8 @@ from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries
-from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
+from raft_chaos.raft.storage.failing import DiskFailedError
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 
 class ReadErrorMatchesNothing(Core):

@@ -12,10 +12,11 @@ from zlib import crc32
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Committed, Record, Recovered
+from raft_chaos.raft.storage.failing import DiskFailedError
 from raft_chaos.raft.storage.framing import Records
 from raft_chaos.raft.storage.identity import IDENTITY, Identity
 from raft_chaos.raft.storage.log_file import FILE, Batch
-from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 
 class SyncErrorIgnored(WriteAheadLog):

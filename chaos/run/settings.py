@@ -16,6 +16,7 @@ import msgspec
 
 from raft_chaos.chaos import mutants
 from raft_chaos.chaos.faults.abilities import OURS
+from raft_chaos.chaos.processes.compiled import why_pure
 from raft_chaos.chaos.processes.shortage import SetupError, shortage
 from raft_chaos.chaos.run.pace import pace_of
 from raft_chaos.chaos.run.world import World
@@ -196,6 +197,8 @@ def versions(foreign: str | None = None) -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # running from a source tree that is not installed
+    if not why_pure():
+        found["raft-chaos-native"] = metadata.version("raft-chaos-native")
     if foreign is not None:
         from raft_chaos.chaos.targets.version import version_of  # our own Raft needs no target's description
 

@@ -19,9 +19,9 @@ from raft_chaos.raft.server.event_loop import run_event_loop
 from raft_chaos.raft.server.exit_codes import exit_code_at_start, exit_code_of
 from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.storage.disk import FolderInUseError
+from raft_chaos.raft.storage.failing import DiskFailedError
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.log_file import CorruptLogError
-from raft_chaos.raft.storage.wal import DiskFailedError
 
 with system_cas.not_loaded():
     from raft_chaos.raft.server.node import Node

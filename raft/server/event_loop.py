@@ -10,7 +10,7 @@ import traceback
 from typing import Any, NoReturn
 
 from raft_chaos.raft.server.exit_codes import EXIT_CRASHED, EXIT_STARVED, exit_code_of, is_starved
-from raft_chaos.raft.storage.wal import DiskFailedError
+from raft_chaos.raft.storage.failing import DiskFailedError
 
 _SILENT_S = 10.0
 _TOO_MUCH_OPEN = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 
 from raft_chaos.raft.replica.saved_state import SnapshotError
+from raft_chaos.raft.storage.failing import DiskFailedError
 from raft_chaos.raft.storage.log_file import CorruptLogError
-from raft_chaos.raft.storage.wal import DiskFailedError
 
 EXIT_CRASHED = 70
 EXIT_DISK = 74

@@ -49,9 +49,10 @@ from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segmen
 from raft_chaos.raft.state.configuration import Change, encode_change
 from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Committed, Entry, Message, SaveSnapshot
 from raft_chaos.raft.state.ready import Write
+from raft_chaos.raft.storage.failing import DiskFailedError
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.journal import Journal
-from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 IN_PLACE_SYNC_US = 10_000
 """A sync may run in the event loop if the one before it took no longer than this."""

@@ -88,7 +88,8 @@ class OsDisk:
     def append(self, name: str, data: bytes) -> None:
         view, fd = memoryview(data), self._open(name, os.O_CREAT)
         while view:
-            view = view[os.write(fd, view) :]
+            written = os.write(fd, view)
+            view = view[written:]
 
     def overwrite(self, name: str, data: bytes) -> None:
         if name not in self._overwritten:

@@ -1,4 +1,4 @@
-"""At what a disk fails on demand, as data."""
+"""At what a disk fails on demand, and the error of which a node then ends."""
 
 from __future__ import annotations
 
@@ -21,3 +21,26 @@ class Failing(msgspec.Struct, frozen=True):
     operation: DiskOperation
     error: DiskErrorName
     once: bool = False
+
+
+READ_BACK = "read an entry back"
+
+
+class DiskFailedError(OSError):
+    """The disk failed at an operation, and the node must end. The message says which, on which file, and what to do."""
+
+    def __init__(self, doing: str, name: str, error: OSError) -> None:
+        super().__init__(error.errno, error.strerror, name)
+        self.doing = doing
+
+    def __str__(self) -> str:
+        return (
+            f"{self.filename}: cannot {self.doing}: {self.strerror}. This node ends, since {self._why}. Repair or free "
+            "the disk, and start the node again: it continues from what was synced."
+        )
+
+    @property
+    def _why(self) -> str:
+        if self.doing == READ_BACK:
+            return "an entry that it cannot read is not one that is missing, and to go on would send or apply others"
+        return "nothing says what the disk has of the last write, and to try again would not show it"

@@ -34,6 +34,7 @@ from raft_chaos.raft.state.messages import (
     Snapshot,
 )
 from raft_chaos.raft.storage.disk import Disk
+from raft_chaos.raft.storage.failing import READ_BACK, DiskFailedError
 from raft_chaos.raft.storage.framing import HEADER, Records, body_of
 from raft_chaos.raft.storage.identity import IDENTITY, Identity, check_identity, write_identity
 from raft_chaos.raft.storage.log_file import (
@@ -54,31 +55,10 @@ from raft_chaos.raft.storage.snapshot_file import SNAPSHOT, STAGED, SnapshotFile
 from raft_chaos.raft.storage.sync_mark import MARK_SYNCED_EVERY, SYNCED, encode_mark, mark_in
 
 NEW_FILE = "raft.wal.new"
-READ_BACK = "read an entry back"
 
 _OF_A_DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 log = logging.getLogger("raft.wal")
-
-
-class DiskFailedError(OSError):
-    """The disk failed at an operation, and the node must end. The message says which, on which file, and what to do."""
-
-    def __init__(self, doing: str, name: str, error: OSError) -> None:
-        super().__init__(error.errno, error.strerror, name)
-        self.doing = doing
-
-    def __str__(self) -> str:
-        return (
-            f"{self.filename}: cannot {self.doing}: {self.strerror}. This node ends, since {self._why}. Repair or free "
-            "the disk, and start the node again: it continues from what was synced."
-        )
-
-    @property
-    def _why(self) -> str:
-        if self.doing == READ_BACK:
-            return "an entry that it cannot read is not one that is missing, and to go on would send or apply others"
-        return "nothing says what the disk has of the last write, and to try again would not show it"
 
 
 class WriteAheadLog:

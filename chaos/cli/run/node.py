@@ -34,8 +34,8 @@ from raft_chaos.raft.server.host import monotonic_us
 from raft_chaos.raft.server.node_config import NodeConfig
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import FolderInUseError
+from raft_chaos.raft.storage.failing import DiskFailedError
 from raft_chaos.raft.storage.log_file import CorruptLogError
-from raft_chaos.raft.storage.wal import DiskFailedError
 
 with system_cas.not_loaded():
     from raft_chaos.raft.server.node import Node

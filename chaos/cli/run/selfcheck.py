@@ -25,6 +25,7 @@ from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.mutants.sabotage import SABOTAGES
+from raft_chaos.chaos.processes.compiled import PURE, why_pure
 from raft_chaos.chaos.run.option import features_of, timing_of
 from raft_chaos.chaos.run.options import schedule_config
 from raft_chaos.chaos.run.settings import Settings, program
@@ -38,6 +39,9 @@ def command(
     seeds: Annotated[str, typer.Option(metavar="A..B", help="The seeds to compare.")],
     lockstep: Annotated[
         bool, typer.Option("--lockstep", help="Also with real processes, sockets, files and SIGKILL.")
+    ] = False,
+    native: Annotated[
+        bool, typer.Option("--native", help="Compare the sources with the compiled modules of raft-chaos-native.")
     ] = False,
     peer_auth: Annotated[
         bool,
@@ -77,6 +81,8 @@ def command(
         no_such("--mutant", mutant, [*MUTANTS, *SABOTAGES])
     if peer_auth and not lockstep:
         fail("--peer-auth: nodes in sim have no connections, so no handshake; give --lockstep with it")
+    if native:
+        _check_compiled()
     with refusing():
         timing = timing_of(election_timeout, None)
         config = schedule_config(
@@ -92,7 +98,7 @@ def command(
             features=features_of(features),
         )
     options = given_options(context)
-    run_options = [word for word in options if word not in ("--lockstep", "--peer-auth")]
+    run_options = [word for word in options if word not in ("--lockstep", "--native", "--peer-auth")]
     settings = Settings(
         world="sim", schedule=config, timing=timing, mutant=mutant, peer_auth=peer_auth, options=run_options
     )
@@ -102,9 +108,10 @@ def command(
     sides = 3 if lockstep else 2
     jobs = jobs or max(1, (os.cpu_count() or 1) // sides)
     if not quiet:
-        how = "twice in sim and once in lockstep" if lockstep else "twice in sim"
+        how = "twice in sim, once compiled" if native else "twice in sim"
+        how += " and once in lockstep" if lockstep else ""
         say(f"seeds {seeds}: each {how}; {jobs} at once, in {sides * jobs} processes")
-    selfcheck, view = Selfcheck(lockstep=lockstep, jobs=jobs), View(totals, quiet=quiet)
+    selfcheck, view = Selfcheck(lockstep=lockstep, native=native, jobs=jobs), View(totals, quiet=quiet)
     interrupted = _compare(selfcheck, settings, chosen, out, totals, view)
     if as_json:
         notes = [totals.repro] if totals.repro else []
@@ -133,6 +140,13 @@ def _compare(
         totals.stopped = "interrupted"
         return True
     return False
+
+
+def _check_compiled() -> None:
+    """A process without compiled modules cannot compare them. One that was told to do without them can: it starts
+    others."""
+    if (why := why_pure()) and not os.environ.get(PURE):
+        fail(f"--native: there is nothing to compare with ({why}); install 'raft-chaos[native]'")
 
 
 def _check_folder(out: Path) -> None:

@@ -57,8 +57,8 @@ from raft_chaos.raft.server.host import EventFile
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Message
 from raft_chaos.raft.storage.disk import OsDisk
+from raft_chaos.raft.storage.failing import DiskFailedError
 from raft_chaos.raft.storage.journal import Journal
-from raft_chaos.raft.storage.wal import DiskFailedError
 
 log = logging.getLogger("raft_chaos.lockstep")
 

@@ -37,7 +37,7 @@ def settings(mutant: str | None = None, nodes: int = 3) -> Settings:
 
 @pytest.fixture(scope="module")
 def in_sim() -> Iterator[Selfcheck]:
-    with Selfcheck(lockstep=False, jobs=1) as one:
+    with Selfcheck(jobs=1) as one:
         yield one
 
 
@@ -153,7 +153,7 @@ def test_a_dead_worker_ends_the_selfcheck_and_its_seeds_are_named(in_sim: Selfch
     others = workers()
     with (
         pytest.raises(SelfcheckError, match=r"^a worker process died while these seeds were under way: \d+\.\.\d+$"),
-        Selfcheck(lockstep=False, jobs=1) as one,
+        Selfcheck(jobs=1) as one,
     ):
         for number, _ in enumerate(one.check(settings(), range(1, MANY), tmp_path)):
             if number == 3:
@@ -173,7 +173,7 @@ def test_no_process_and_no_file_is_left_at_its_end(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("PYTHONHASHSEED", "17")
     before = workers()
-    with Selfcheck(lockstep=False, jobs=2) as one:
+    with Selfcheck(jobs=2) as one:
         assert [checked.outcome for checked in one.check(settings(), [1, 2], tmp_path / "out")] == ["equal"] * 2
         assert len(workers() - before) == 4 and len(list(tmp_path.iterdir())) == 1
     assert workers() == before and not list(tmp_path.iterdir())

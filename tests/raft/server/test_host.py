@@ -26,9 +26,10 @@ from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.state.messages import RequestVote
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.failing import DiskFailedError
 from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.journal import Journal, JournalRecord, Start, Turn, read_journal
-from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 WAIT_S = 20.0
 

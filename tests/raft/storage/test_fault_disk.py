@@ -9,11 +9,11 @@ import pytest
 
 from raft_chaos.raft.state.messages import Append, Entry
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.failing import Failing
+from raft_chaos.raft.storage.failing import DiskFailedError, Failing
 from raft_chaos.raft.storage.fault_disk import BLOCK, HOLES, FaultDisk, with_holes
 from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.log_file import FILE, encode_record
-from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 OWNER = Identity("c", "n1")
 

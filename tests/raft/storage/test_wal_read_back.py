@@ -9,11 +9,11 @@ import pytest
 
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, SaveSnapshot, Snapshot, Truncate
 from raft_chaos.raft.storage.disk import Disk, MemoryDisk, OsDisk
-from raft_chaos.raft.storage.failing import Failing
+from raft_chaos.raft.storage.failing import DiskFailedError, Failing
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.log_file import FILE, intact_records
-from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 US = Identity("c", "n1")
 ALL = 1 << 30

@@ -14,7 +14,7 @@ from raft_chaos.raft.state.configuration import Configuration
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, SaveSnapshot, Snapshot, Truncate
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.failing import DiskOperation, Failing
+from raft_chaos.raft.storage.failing import DiskFailedError, DiskOperation, Failing
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.framing import frame
 from raft_chaos.raft.storage.identity import Identity
@@ -35,7 +35,7 @@ from raft_chaos.raft.storage.snapshot_file import (
     write_staged,
 )
 from raft_chaos.raft.storage.sync_mark import SYNCED
-from raft_chaos.raft.storage.wal import NEW_FILE, DiskFailedError, WriteAheadLog
+from raft_chaos.raft.storage.wal import NEW_FILE, WriteAheadLog
 
 US = Identity("c", "n1")
 ENTRIES = [Entry(1, b"%d" % index) for index in range(1, 7)]
