@@ -11,6 +11,7 @@ import pytest
 from bench import restart, sim
 from bench.cli import table
 from bench.measures import QUICK
+from bench.start import BEGIN, PRINTS
 from raft_chaos.raft.storage.disk import OsDisk
 from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.wal import WriteAheadLog
@@ -63,6 +64,16 @@ def test_a_restart_reads_a_snapshot_and_a_tail_in_place_of_the_log(tmp_path: Pat
     assert compacted.entries == whole.entries[257:]
 
 
+@pytest.mark.slow
+@pytest.mark.live
+def test_each_command_begins_where_the_benchmark_of_the_start_ends_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--quick", "--only", "start", "--dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len([line for line in done.stdout.splitlines() if line.startswith("raft-chaos ")]) == len((*PRINTS, *BEGIN))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("given", ["0", "-1", "many"])
 def test_a_number_of_commands_is_at_least_one(given: str) -> None:
     done = subprocess.run(
@@ -77,7 +88,7 @@ def test_an_unknown_part_is_refused_with_the_parts_that_there_are() -> None:
     assert done.returncode == 2
     assert (
         "no part 'speed'; there are throughput, durable, unsynced, failover, catch_up, snapshot, restart, journal, "
-        "networks, sim, executors" in done.stderr
+        "networks, sim, start, executors" in done.stderr
     )
 
 

@@ -5,7 +5,7 @@ no text of it is shown as a page, except `report.html`, which the browser isolat
 
 door         who may ask, and what each answer says to the browser
 folder       the folder: which runs and campaigns it has; opens files of a run
-making       makes a report, in a process of its own
+making       makes a report, in a process of its own (`made`)
 reports      the page of a run: its report.html, or one that is made
 following    runs that go on
 campaigns    campaigns, also while they go on

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import resource
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from raft_chaos.chaos.cli.serve.folder import refuse_links
-from raft_chaos.chaos.processes.shortage import sentence
+from raft_chaos.chaos.processes.first_steps import MainOf
 from raft_chaos.chaos.processes.supervisor import Supervisor
-from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.reports.write import render
 
-PRELOAD = ("raft_chaos.chaos.processes.safe_path", "raft_chaos.chaos.cli.entry", "raft_chaos.reports.write")
+PRELOAD = (
+    "raft_chaos.chaos.processes.safe_path",
+    "raft_chaos.chaos.cli.entry",
+    "raft_chaos.chaos.cli.serve.made",
+    "raft_chaos.reports.html.run",
+)
+MAIN = MainOf("cli.serve.made:main")
 PATIENCE_S = 120
 
 
@@ -29,7 +30,7 @@ class Maker:
     def __call__(self, run: Path) -> bytes:
         """The page. Raises NoReportError."""
         ours, theirs = self._supervisor.pipe()
-        child = self._supervisor.start(f"report of {run.name}", _make, str(run), theirs)
+        child = self._supervisor.start(f"report of {run.name}", MAIN, str(run), PATIENCE_S, theirs)
         theirs.close()
         try:
             if not ours.poll(PATIENCE_S):
@@ -45,18 +46,3 @@ class Maker:
         if made[:1] != b"+":
             raise NoReportError(made[1:].decode())
         return made[1:]
-
-
-def _make(run: str, to: Connection) -> None:
-    """In a process of its own: sends the page, or why there is none."""
-    resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE_S, PATIENCE_S))
-    to.send_bytes(made_of(Path(run)))
-
-
-def made_of(run: Path) -> bytes:
-    """ "+" and the page, or "-" and why there is none."""
-    try:
-        refuse_links(run)
-        return b"+" + render(RunDir(run), "html").encode()
-    except Exception as error:  # whatever is wrong with the run, the page says it
-        return b"-" + sentence(error).encode(errors="replace")

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from aiohttp import web
 
 from raft_chaos.chaos.cli.serve.folder import Folder
-from raft_chaos.chaos.cli.serve.making import NoReportError, made_of
+from raft_chaos.chaos.cli.serve.made import made_of
+from raft_chaos.chaos.cli.serve.making import NoReportError
 from raft_chaos.chaos.cli.serve.reports import Reports
 from raft_chaos.chaos.cli.serve.site import Site
 
