@@ -16,7 +16,7 @@ it supports, and `Strike.can` asks for one. `catalogue` finds the kinds by itsel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Self, TypeVar
@@ -114,8 +114,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
         """How long it lasts if the schedule says `duration_us`."""
         return 0 if self.at_once else duration_us
 
-    def must_wait(self, nodes: Sequence[str], roles: Roles) -> bool:
-        """Whether it cannot fire yet, with these roles."""
+    def must_wait(self, nodes: Sequence[str], roles: Roles, outsiders: Collection[str] = ()) -> bool:
+        """Whether it cannot fire yet, with these roles, and `outsiders` that are no members of the cluster (§6)."""
         return unknown(self.names, roles)
 
     @property

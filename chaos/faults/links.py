@@ -5,7 +5,7 @@ Any cut cuts a link, any clog holds its frames, and all degradations apply toget
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 import msgspec
@@ -190,13 +190,15 @@ class OnLinks(Action, frozen=True):
         for receiver, senders in self.denied.items():
             yield from limits.nodes(f"action.grudge.{receiver}", senders, nodes)
 
-    def must_wait(self, nodes: Sequence[str], roles: Roles) -> bool:
+    def must_wait(self, nodes: Sequence[str], roles: Roles, outsiders: Collection[str] = ()) -> bool:
         """A cut that leaves all links of the leader alone would hold nothing back, since followers send nothing to each
-        other: it waits for an election."""
+        other: it waits for an election. Links of who is no member carry nothing either, so they do not count beside
+        others."""
         if unknown(self.names, roles):
             return True
         links = cut_links(resolve(self.denied, list(nodes), roles))
-        return any(all(leader not in link for link in links) for leader in roles.get(LEADER, ()))
+        counted = [link for link in links if not {*link}.intersection(outsiders)] or links
+        return any(all(leader not in link for link in counted) for leader in roles.get(LEADER, ()))
 
     @property
     def names(self) -> list[str]:

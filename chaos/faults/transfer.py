@@ -6,7 +6,7 @@ election timeout. But the leader then takes no proposals, and the target stands 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from random import Random
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
@@ -56,7 +56,7 @@ class Transfer(OnNodes, frozen=True, tag="transfer"):
         if len(self.nodes) != 1 or self.nodes[0].partition("@")[0] in (LEADER, OTHERS):
             yield f"action.nodes: expected a single node that is to lead, and not 'leader' itself, got {self.nodes}"
 
-    def must_wait(self, nodes: Sequence[str], roles: Roles) -> bool:
+    def must_wait(self, nodes: Sequence[str], roles: Roles, outsiders: Collection[str] = ()) -> bool:
         return unknown((LEADER, *self.names), roles)
 
     def asked(self) -> set[Ability]:

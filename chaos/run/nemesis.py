@@ -102,6 +102,11 @@ class Nemesis:
             return None
         return None if self.in_force.merged(ARMED, leader) else leader
 
+    @property
+    def outsiders(self) -> list[str]:
+        """The nodes that are no members of the cluster now (§6)."""
+        return [node for node in self.nodes if not self.members.includes(node)]
+
     # ---- one fault ------------------------------------------------------------------------------------------------
 
     def _spawn(self, fault: Fault) -> None:
@@ -133,7 +138,8 @@ class Nemesis:
                     await tasks.first(self._anchors.setdefault((when.on, number), tasks.signal()))
                 voter = {VOTER: [reporters[number]]} if when.on == "vote_granted" else {}
             await tasks.sleep_until((since.at_us if when.on is None else tasks.now_us) + when.after_us)
-        while fault.action.must_wait(self.nodes, roles := self._roles(voter)) or self._lets_pass(fault):
+        must_wait = fault.action.must_wait
+        while must_wait(self.nodes, roles := self._roles(voter), self.outsiders) or self._lets_pass(fault):
             self._polling[fault.id] = fault
             await tasks.sleep_until(tasks.now_us + LEADER_POLL_US)
         self._polling.pop(fault.id, None)
@@ -186,7 +192,7 @@ class _Strike:
 
     @property
     def outsiders(self) -> list[str]:
-        return [node for node in self.nodes if not self._nemesis.members.includes(node)]
+        return self._nemesis.outsiders
 
     @property
     def now_us(self) -> int:

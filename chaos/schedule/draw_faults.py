@@ -193,7 +193,7 @@ def _at_random(
         kind = rng.choice(kinds)
         damageable = []
         if at_us > damage_from_us:
-            damageable = _damageable(seed, nodes, planned + drafts, swarm.features.first_voters)
+            damageable = _damageable(seed, nodes, planned + drafts, _first_voters(swarm, nodes))
         single = _single(rng, config, kind, swarm, nodes, others, duration_us, damageable)
         if single is not None:
             drafts.append(Draft(at_us, *single))
@@ -212,7 +212,8 @@ def _single(
 ) -> tuple[Action, int] | None:
     """One fault and its duration, or None if `others`, the faults at the same time, leave no room for the kind."""
     disturbed = sum(draft.action.disturbed(len(nodes)) for draft in others)
-    spare = len(nodes) - grudge.majority_of(len(nodes)) - disturbed
+    voters = _first_voters(swarm, nodes)
+    spare = voters - grudge.majority_of(voters) - disturbed
     down = [name for draft in others if draft.action.stops_nodes for name in nodes_of(draft.action)]
     if KINDS[kind].disturbs and spare < 1:
         return None
@@ -234,10 +235,15 @@ def _single(
     return None if action is None else (action, action.drawn_us(room))
 
 
-def _damageable(seed: int, nodes: list[str], drafts: list[Draft], first_voters: int) -> list[str]:
+def _first_voters(swarm: Swarm, nodes: list[str]) -> int:
+    """How many nodes vote when the cluster begins (§6). The others may never join, so only a minority of these can be
+    spared."""
+    return min(swarm.features.first_voters or len(nodes), len(nodes))
+
+
+def _damageable(seed: int, nodes: list[str], drafts: list[Draft], voters: int) -> list[str]:
     """The nodes that one more fault may damage for good: of a minority that the seed draws, those that are left. If
     only some nodes vote at first, a minority of these."""
-    voters = first_voters or len(nodes)
     count = voters - grudge.majority_of(voters)
     damaged = [name for draft in drafts if draft.action.ends_nodes for name in nodes_of(draft.action)]
     return [node for node in some(stream(seed, "faults/damaged"), nodes, count) if node not in damaged]

@@ -99,6 +99,22 @@ def test_a_cut_waits_while_it_leaves_the_leader_s_links_alone(make: Callable[...
     assert not action.must_wait(NODES, {})
 
 
+@pytest.mark.parametrize("make", [lambda grudge: Partition("majorities_ring", grudge), Clog])
+def test_a_cut_between_the_leader_and_who_is_no_member_does_not_count_beside_others(make: Callable[..., Action]) -> None:
+    """n4 has not joined: the leader sends it nothing (§6), so the cut between n1 and n2 needs one of these to lead."""
+    nodes = ["n1", "n2", "n3", "n4"]
+    action = make({"n1": ["n2"], "n2": ["n1"], "n3": ["n4"], "n4": ["n3"]})
+    assert action.must_wait(nodes, around("n3", nodes), ["n4"])
+    assert not action.must_wait(nodes, around("n2", nodes), ["n4"])
+    assert not action.must_wait(nodes, around("n3", nodes))
+
+
+def test_a_cut_of_who_is_no_member_alone_waits_for_nobody_to_join() -> None:
+    nodes = ["n1", "n2", "n3", "n4"]
+    alone = Partition("one", {"n4": ["n1", "n2", "n3"]})
+    assert not alone.must_wait(nodes, around("n3", nodes), ["n4"])
+
+
 def test_a_fault_waits_until_somebody_has_the_role_that_it_names() -> None:
     led = around("n2", NODES)
     assert Pause(["newest"]).must_wait(NODES, led) and not Pause(["newest"]).must_wait(NODES, {"newest": ["n1"]})

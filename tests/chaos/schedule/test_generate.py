@@ -15,6 +15,7 @@ import pytest
 from raft_chaos.chaos.faults.abilities import ALL
 from raft_chaos.chaos.faults.catalogue import KINDS, LIVE_KINDS, FaultKind
 from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.membership import Membership
 from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.pause import Pause
@@ -381,3 +382,22 @@ def test_less_than_a_quorum_of_the_first_voters_is_damaged() -> None:
         for size, one in ((5, config), (3, some_vote))
     }
     assert hit == {5: 2, 3: 1}
+
+
+def test_no_more_than_a_minority_of_the_first_voters_leaves_at_once() -> None:
+    """Of three that vote and four that do not, one: with two the last one would be left alone beside a failure."""
+    kinds: tuple[FaultKind, ...] = ("kill", "membership")
+    config = ScheduleConfig(nodes=7, faults=kinds, swarm=True, ops_per_second=1)
+    most = {
+        voters: max(
+            len(fault.action.nodes)
+            for seed in range(40)
+            for fault in generate(seed, msgspec.structs.replace(config, features=features)).faults
+            if isinstance(fault.action, Membership) and episode_of(fault.id) == ""
+        )
+        for voters, features in (
+            (7, ("check_quorum", "membership")),
+            (3, ("check_quorum", "membership", "first_voters=3")),
+        )
+    }
+    assert most == {7: 3, 3: 1}
