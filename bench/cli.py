@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from bench import executors, journal, native, networks, restart, sim, start
+from bench import executors, journal, memory, native, networks, restart, sim, start
 from bench.compare import compare, page, slower
 from bench.measures import FULL, QUICK, Bench, Row, Sizes
 from bench.saved import Saved, SavedError, SavedPart, load, save
@@ -84,6 +84,11 @@ PARTS = {
         "A node starts again: from its last snapshot, and from its whole log",
         restart.measure,
         ("with snapshots", "whole log"),
+    ),
+    "memory": Part(
+        "The memory of a leader that has 4 MiB of its log in it",
+        memory.measure,
+        ("a follower is dead", "all alive"),
     ),
     "journal": Part(
         "What the journal costs, as in a live run: events are reported by both",
@@ -159,7 +164,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: whether it works, not how fast")
     parser.add_argument("--rounds", type=_count, metavar="N", help="how often to measure each part")
     parser.add_argument(
-        "--commands", type=_count, metavar="N", help="how many a node misses (catch_up, snapshot) or has had (restart)"
+        "--commands",
+        type=_count,
+        metavar="N",
+        help="how many a node misses (catch_up, snapshot) or gets (restart, memory)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
     parser.add_argument(
@@ -174,7 +182,7 @@ def _sizes(arguments: argparse.Namespace) -> Sizes:
     if arguments.rounds:
         sizes = sizes._replace(rounds=arguments.rounds)
     if (commands := arguments.commands) is not None:
-        sizes = sizes._replace(entries=(commands,), behind=commands, restarted=commands)
+        sizes = sizes._replace(entries=(commands,), behind=commands, restarted=commands, remembered=commands)
     return sizes
 
 

@@ -34,6 +34,7 @@ class Sizes(NamedTuple):
     """The sizes of the measurements. Times are in seconds; `kills`, `entries` and `simulated_s` are for each round.
 
     `behind` entries are missed by a node that then gets a snapshot, and a node starts again after `restarted` commands.
+    A leader's memory is measured up to `remembered` commands.
     A campaign has so many `seeds` a round.
     """
 
@@ -45,6 +46,7 @@ class Sizes(NamedTuple):
     simulated_s: float
     behind: int
     restarted: int
+    remembered: int
     seeds: int
 
 
@@ -57,6 +59,7 @@ FULL = Sizes(
     simulated_s=60.0,
     behind=100_000,
     restarted=1_000_000,
+    remembered=100_000,
     seeds=150,
 )
 QUICK = Sizes(
@@ -68,6 +71,7 @@ QUICK = Sizes(
     simulated_s=10.0,
     behind=2_000,
     restarted=20_000,
+    remembered=5_000,
     seeds=15,
 )
 

@@ -36,7 +36,7 @@ def test_a_part_prints_a_figure_of_each_system_and_removes_its_data(tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.live
 def test_so_few_commands_take_a_snapshot_all_the_same(tmp_path: Path) -> None:
-    options = ["--only", "snapshot,restart", "--commands", "300", "--rounds", "1", "--dir", str(tmp_path)]
+    options = ["--only", "snapshot,restart,memory", "--commands", "300", "--rounds", "1", "--dir", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-m", "bench", *options], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
@@ -46,6 +46,9 @@ def test_so_few_commands_take_a_snapshot_all_the_same(tmp_path: Path) -> None:
         ours, theirs, *_ = row.removeprefix(name).split()
         assert float(ours) > 0
         assert float(theirs) > 0
+    for name in ("no snapshots", "snapshots"):
+        steps = [line for line in done.stdout.splitlines() if line.startswith(f"{name}: after ")]
+        assert [line.split(" commands, MB")[0].split()[-1] for line in steps] == ["60", "120", "180", "240", "300"]
     assert list(tmp_path.iterdir()) == []
 
 
