@@ -41,6 +41,7 @@ from raft_chaos.invariants.checkers.exits import UnexpectedExit
 from raft_chaos.invariants.checkers.leader_recognized import LeaderRecognized
 from raft_chaos.invariants.checkers.leadership_transfer import LeadershipTransfer
 from raft_chaos.invariants.checkers.leaderships import Leaderships
+from raft_chaos.invariants.checkers.learner_promotion import LearnerPromotion
 from raft_chaos.invariants.checkers.linearizability import Linearizability
 from raft_chaos.invariants.checkers.liveness_under_fault import LivenessUnderFault
 from raft_chaos.invariants.checkers.logs import CommittedLogAppendOnly, LeaderAppendOnly, LogMatching
@@ -108,6 +109,7 @@ class Judge:
             ElectionTimer(pace, configuration),
             CheckQuorum(pace, configuration),
             MembershipChanges(logs, configuration),
+            LearnerPromotion(pace, logs, configuration),
             LeaderRecognized(self._leaderships),
             LeadershipTransfer(logs),
             LeaderAppendOnly(logs),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Machine, Session, SessionName
+from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.parts import Parts
 
@@ -39,6 +42,14 @@ class FollowerCommitRegress(Core):
         index = min(leader_commit, last_new_index)
         if index != self.commit_index:
             self._set_commit_index(index)
+
+
+class StepDownRefusesCommands(Replica):
+    def _give_up(self, indices: list[int]) -> None:
+        before = len(self._replies)
+        super()._give_up(indices)
+        given_up = [replace(reply, result=Result(False, error="not the leader")) for reply in self._replies[before:]]
+        self._replies[before:] = given_up
 
 
 class OlderSerialGetsLatest(Machine):
@@ -86,6 +97,13 @@ COMMITMENT = (
         "PySyncObj #166",
         ("monotonicity",),
         Parts(core=FollowerCommitRegress),
+    ),
+    Mutant(
+        "step_down_refuses_commands",
+        "a leader that steps down answers that what it had taken was not done, although the next leader may commit it",
+        "classic",
+        ("acknowledged_writes", "linearizability", "stale_reads"),
+        Parts(replica=StepDownRefusesCommands),
     ),
     Mutant(
         "older_serial_gets_latest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
-from raft_chaos.raft.core import Core
+from raft_chaos.raft.core import Core, Progress
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Configuration
 from raft_chaos.raft.state.messages import Snapshot
@@ -57,6 +57,16 @@ class RemovedLeaderLeadsOn(Core):
     def _end_transition(self) -> None:
         if self.configuration.is_joint:
             super()._end_transition()
+
+
+class RemovedLeaderNeverStands(Core):
+    def _may_stand(self) -> bool:
+        return self.configuration.is_voter(self.node)
+
+
+class LearnerPromotedBehind(Core):
+    def _may_have_fallen_behind(self, progress: Progress) -> bool:
+        return False
 
 
 QUORUMS = ("quorum_log", "leader_votes_quorum", "election_safety", *LOST_COMMIT)
@@ -126,5 +136,19 @@ MEMBERSHIP = (
         "a classic omission of §6 (thesis, §4.2.2)",
         RULES,
         Parts(core=RemovedLeaderLeadsOn),
+    ),
+    Mutant(
+        "removed_leader_never_stands",
+        "a leader that has removed itself and falls stands for no election, although nobody else has the entry",
+        "openraft #2091",
+        ("recovery", "liveness_under_fault"),
+        Parts(core=RemovedLeaderNeverStands),
+    ),
+    Mutant(
+        "learner_promoted_behind",
+        "a learner that had caught up once gets its vote, whatever it has missed since",
+        "RedisRaft #125",
+        ("learner_promotion",),
+        Parts(core=LearnerPromotedBehind),
     ),
 )

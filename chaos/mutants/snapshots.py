@@ -46,6 +46,11 @@ class NackBelowSnapshot(Core):
         return True
 
 
+class LogCompactedDuringTransfer(Core):
+    def _needs_log(self, progress: Progress) -> bool:
+        return False
+
+
 # ---- the state machine ----------------------------------------------------------------------------------------------
 
 
@@ -96,6 +101,13 @@ SNAPSHOTS = (
         "NuRaft #105",
         ("efficiency",),
         Parts(core=NackBelowSnapshot),
+    ),
+    Mutant(
+        "log_compacted_during_transfer",
+        "a leader compacts its log while a follower gets a snapshot, which then needs another one, and another one",
+        "classic",
+        ("efficiency",),
+        Parts(core=LogCompactedDuringTransfer),
     ),
     Mutant(
         "replay_onto_dirty_state",

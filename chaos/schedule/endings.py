@@ -10,9 +10,10 @@ commit. Half of these partitions have one of Jepsen's shapes. In the other half 
 others hear it that the rest is no majority. There a voter that refuses its vote while it hears a leader stops the whole
 cluster (openraft #2080).
 
-Episodes of a feature (`steered.catalogue.OF_FEATURES`) come one after the other, as many of the drawn ones as there is
-room for, in seeds whose nodes have what they need. One whose last step stands comes first: that leaves a majority
-whole, too, and nobody else. So what is owed then does not depend on what another episode has left behind.
+Episodes of a feature (`steered.catalogue.OF_FEATURES`, and the later ones) come one after the other, as many of the
+drawn ones as there is room for, in seeds whose nodes have what they need. One whose last step stands comes first: that
+leaves a majority whole, too, and nobody else. So what is owed then does not depend on what another episode has left
+behind.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig, least_duration_s
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.draw_faults import Drawn, draw_faults
 from raft_chaos.chaos.schedule.episodes import STANDING
-from raft_chaos.chaos.schedule.steered.catalogue import GAP_TIMEOUTS, LOST_TRANSFER, OF_FEATURES, episode_of, in_a_row
+from raft_chaos.chaos.schedule.steered.catalogue import (
+    GAP_TIMEOUTS,
+    LATER_OF_FEATURES,
+    LOST_TRANSFER,
+    OF_FEATURES,
+    episode_of,
+    in_a_row,
+)
 from raft_chaos.chaos.schedule.steered.plot import Steered
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.chaos.schedule.swarm import Swarm
@@ -37,8 +45,10 @@ from raft_chaos.chaos.schedule.swarm import Swarm
 SHARE = 1 / 8
 """The share of the seeds that end with a partition, of those that may."""
 OF_FEATURES_SHARE, EACH_SHARE = 0.7, 0.7
-"""Of the others, the share that end with episodes of features, if their nodes have any; then each is drawn by
-itself."""
+"""Of the others, the share that end with episodes of features, if their nodes have any; then each is drawn by itself,
+and the later ones come where the first ones leave room."""
+LATER_SHARE = 0.15
+"""The share that end with the later episodes of features alone."""
 VIRTUAL_TIMEOUTS = 25
 """In election timeouts: the 20 in which progress is owed in virtual time, and room to wait for a leader to cut off."""
 REAL_S, ROOM_TIMEOUTS = 10.1, 3
@@ -73,7 +83,13 @@ def draw_all_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list
         if (drawn.fault.when.on is None or drawn.fault.when.since) and drawn.episode != LOST_TRANSFER.name
     ]
     # A change of the members that was asked for in vain might be done later: then nobody knows what is owed.
-    earlier = [drawn for drawn in before if not (ending.stands and drawn.fault.action.outlasts_itself)]
+    # Where members leave, those that stay may be no majority beside a node that is damaged for good.
+    whole = any("membership" in episode.kinds for episode in ending.episodes)
+    earlier = [
+        drawn
+        for drawn in before
+        if not (ending.stands and drawn.fault.action.outlasts_itself) and not (whole and drawn.fault.action.ends_nodes)
+    ]
     if ending.partition is not None:
         name = f"f{len(before) + 1:02}"
         stands = Fault(id=name, when=When(at_us=from_us), action=ending.partition, duration_us=_stands_us(config))
@@ -127,12 +143,17 @@ def _deaf_leader(rng: Random, nodes: list[str]) -> Partition:
 
 def _of_features(seed: int, config: ScheduleConfig, swarm: Swarm) -> _Ending | None:
     rng = stream(seed, "faults/ending")
-    wanted, drawn = rng.random() < OF_FEATURES_SHARE, [rng.random() < EACH_SHARE for _ in OF_FEATURES]
+    which, drawn = rng.random(), [rng.random() < EACH_SHARE for _ in OF_FEATURES]
+    wanted, only_later = which < OF_FEATURES_SHARE, which > 1 - LATER_SHARE
     order = rng.sample(range(len(OF_FEATURES)), len(OF_FEATURES))
-    if not wanted:
-        return None
+    first = [OF_FEATURES[place] for place in order if drawn[place]] if wanted else []
+    later = [
+        episode
+        for episode in LATER_OF_FEATURES
+        if only_later or (wanted and stream(seed, f"faults/ending/{episode.name}").random() < EACH_SHARE)
+    ]
     ending: _Ending | None = None
-    for episode in (OF_FEATURES[place] for place in order if drawn[place]):
+    for episode in (*first, *later):
         if episode.exists_with(swarm.features) and {*episode.kinds} <= {*config.faults}:
             ending = _with(ending, episode, config) or ending
     return ending

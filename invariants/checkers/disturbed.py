@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 
 from raft_chaos.invariants.checkers.base import Handlers
-from raft_chaos.invariants.events import FaultHealed, FaultInjected, NodeExited, NodeKilled, NodePaused, NodeResumed
+from raft_chaos.invariants.events import (
+    FaultHealed,
+    FaultInjected,
+    NodeExited,
+    NodeKilled,
+    NodePaused,
+    NodeResumed,
+    PhaseStarted,
+)
 
 FOREVER_US = 1 << 62
 CLOCK_FAULTS = ("clock", "strobe")
@@ -69,6 +77,28 @@ class Disturbed:
 
     def _on_pause_ended(self, event: NodeResumed | NodeKilled | NodeExited) -> None:
         self.held.end(_pause_of(event), event.t_us)
+
+
+class RightClocks(Disturbed):
+    """Which times a node counted rightly. In real time, where the harness reports a wrong clock late, those of a node
+    whose clock was never wrong, once all faults are healed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_virtual = self._is_healed = False
+
+    def handlers(self) -> Handlers:
+        return {**super().handlers(), PhaseStarted: self._on_phase}
+
+    def _on_phase(self, event: PhaseStarted) -> None:
+        self._is_virtual |= event.within_us > 0
+        self._is_healed |= event.phase == "liveness"
+
+    def counted(self, node: str, from_us: int, to_us: int) -> bool:
+        """Whether the node's clock was right from one time to the other."""
+        if self._is_virtual:
+            return not self.clock.meet(node, from_us, to_us)
+        return self._is_healed and not self.clock.ever(node)
 
 
 def _pause_of(event: NodePaused | NodeResumed | NodeKilled | NodeExited) -> str:

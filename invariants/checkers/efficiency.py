@@ -11,6 +11,8 @@ Three rules, for c clients with commands of at most e bytes, and a log of b byte
    leads: a whole log in each heartbeat is one message, and too much all the same.
 3. In one leadership no AppendEntries begins before what its receiver has acknowledged (`acknowledged`), and no
    InstallSnapshot ends there.
+4. In one leadership a peer that has got a snapshot gets the entries behind it that the leader had by then, and no other
+   snapshot before it has them, unless it is silent (`snapshot_transfers`).
 
 The number of nodes counts, since each pair has its own bounds; the rate, by the clients; restarts and lagging peers, by
 the log. Answers need no rule, since each answers a request.
@@ -30,16 +32,30 @@ Why no correct node is convicted:
 - All of it is what the node itself reports, in its own order. A node that was stopped or starved sends later, and not
   more; a machine that is slow, or a harness that reads late, makes no window fuller. Copies that the network makes are
   no messages of the sender, and an answer that comes twice moves nothing at a correct leader.
+- A leader whose clock is wrong takes a peer for silent too soon: what such a time touches is not judged by rule 4, and
+  in real time, where the harness reports it late, no leader whose clock was ever wrong. The other rules hold on any
+  clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from raft_chaos.invariants.checkers.acknowledged import Acknowledged
-from raft_chaos.invariants.checkers.base import Checker, who
-from raft_chaos.invariants.events import EntryAppended, Event, MessageReceived, MessageSent, RoleChanged, Started
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.disturbed import RightClocks
+from raft_chaos.invariants.checkers.snapshot_transfers import SnapshotTransfers
+from raft_chaos.invariants.events import (
+    ConfigurationUsed,
+    EntryAppended,
+    Event,
+    MessageReceived,
+    MessageSent,
+    RoleChanged,
+    Started,
+)
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 
@@ -49,6 +65,9 @@ LONGEST_WINDOW_US = 50_000
 APPEND = "AppendEntries"
 SNAPSHOT = "InstallSnapshot"
 REQUESTS = (APPEND, "RequestVote", "PreVote")
+SILENT_TIMEOUTS = 5
+"""A peer that acknowledges nothing for so many of the longest election timeouts may get another snapshot: half of the
+time for which our leaders wait."""
 
 
 class _Sent:
@@ -65,7 +84,7 @@ class _Sent:
 class _Node:
     """The current incarnation of a node, its leadership if it leads, and its window."""
 
-    __slots__ = ("acknowledged", "brought", "ends_us", "last_index", "sent", "size")
+    __slots__ = ("acknowledged", "brought", "ends_us", "last_index", "sent", "size", "transfers")
 
     def __init__(self, ends_us: int) -> None:
         self.ends_us = ends_us
@@ -74,10 +93,19 @@ class _Node:
         self.size = 0
         """The bytes of all commands that its log has had, as far as it reported them."""
         self.acknowledged: Acknowledged | None = None
+        self.transfers: SnapshotTransfers | None = None
         self.brought: dict[str, int] = {}
         """By follower, the bytes of commands that this leadership sent it in the windows that are over."""
         self.sent: dict[tuple[str, str], _Sent] = {}
         """By receiver and type."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A snapshot that seems needless; it is judged when all faults of clocks are known."""
+
+    message: str
+    shown: tuple[Event, ...]
 
 
 class Efficiency(Checker):
@@ -94,14 +122,21 @@ class Efficiency(Checker):
         self._is_known = pace is not None
         self._pace = pace or Pace(LONGEST_WINDOW_US, 1, 0)
         self._window_us = min(self._pace.heartbeat_us, LONGEST_WINDOW_US)
+        self._silent_us = SILENT_TIMEOUTS * self._pace.election_timeout_us[1]
         self._nodes: dict[str, _Node] = {}
+        self._clocks = RightClocks()
+        self._doubts: list[_Doubt] = []
+
+    def handlers(self) -> Handlers:
+        """What the harness reports; `observe` takes what nodes do."""
+        return self._clocks.handlers()
 
     @property
     def applies(self) -> bool:
         return self._is_known
 
     def observe(self, events: Iterable[Any]) -> None:
-        """Many events at once, without handlers: most of all events are messages."""
+        """Many events of nodes at once: most of all are messages."""
         for event in events:
             kind = event.__class__
             if kind is MessageSent:
@@ -118,6 +153,8 @@ class Efficiency(Checker):
                 self._on_role_changed(event)
             elif kind is Started:
                 self._on_started(event)
+            elif kind is ConfigurationUsed:
+                self._on_configuration(event)
 
     def _of(self, event: Event) -> _Node:
         return self._nodes.get(event.node) or self._new(event)
@@ -135,7 +172,15 @@ class Efficiency(Checker):
         node = self._of(event)
         self._close(node)
         node.brought.clear()
-        node.acknowledged = Acknowledged(event.term) if event.role == "leader" else None
+        leads = event.role == "leader"
+        node.acknowledged = Acknowledged(event.term) if leads else None
+        node.transfers = (
+            SnapshotTransfers(event.term, event.t_us, self._silent_us) if leads and self._silent_us else None
+        )
+
+    def _on_configuration(self, event: ConfigurationUsed) -> None:
+        if (transfers := self._of(event).transfers) is not None:
+            transfers.begin_anew(event.t_us)
 
     def _on_appended(self, event: EntryAppended) -> None:
         node = self._of(event)
@@ -147,6 +192,8 @@ class Efficiency(Checker):
         node = self._of(event)
         if node.acknowledged is not None:
             node.acknowledged.received(event)
+        if node.transfers is not None:
+            node.transfers.received(event, node.last_index)
 
     def _on_sent(self, event: MessageSent) -> None:
         node = self._of(event)
@@ -170,6 +217,14 @@ class Efficiency(Checker):
         """A part of a snapshot (§7), whose last entry must be one that the receiver has not acknowledged."""
         node = self._of(event)
         self.judged += 1
+        if node.transfers is not None and (another := node.transfers.sent(event)) is not None:
+            first, done, owed = another
+            message = (
+                f"{who(event)} sent {event.to} a snapshot up to entry {event.prev_log_index}, although {event.to} had "
+                f"got one up to {first.prev_log_index} in this term ({done.term}), and was owed the entries behind it, "
+                f"up to {owed}"
+            )
+            self._doubts.append(_Doubt(message, (first, done, event)))
         if node.acknowledged is None or (known := node.acknowledged.has_all_of(event)) is None:
             return
         self.violate(
@@ -180,9 +235,14 @@ class Efficiency(Checker):
         )
 
     def verdict(self) -> Verdict:
-        """Judges the windows that are still open, too."""
+        """Judges the windows that are still open, too, and the snapshots: all faults of clocks are known by now."""
         for node in self._nodes.values():
             self._close(node)
+        for doubt in [*self._doubts]:
+            first, last = doubt.shown[0], doubt.shown[-1]
+            if self._clocks.counted(first.node, first.t_us - self._silent_us, last.t_us):
+                self._doubts.remove(doubt)
+                self.violate(doubt.message, *doubt.shown)
         return super().verdict()
 
     def _close(self, node: _Node) -> None:

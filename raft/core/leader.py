@@ -118,8 +118,10 @@ class Leader(Compaction):
     def _may_send_newer(self, progress: Progress) -> bool:
         """Whether a transfer has not begun to arrive, and the follower is silent: when it is back, a newer snapshot
         spares it two. While it answers, the transfer goes on, or else one that takes long might never end."""
-        is_silent = self.now_us - progress.contact_us >= self.timing.election_timeout_min_us
-        return is_silent and not progress.offset and progress.snapshot is not self.snapshot
+        return self._is_silent(progress) and not progress.offset and progress.snapshot is not self.snapshot
+
+    def _is_silent(self, progress: Progress) -> bool:
+        return self.now_us - progress.contact_us >= self.timing.election_timeout_min_us
 
     @property
     def must_keep_log(self) -> bool:
@@ -169,8 +171,8 @@ class Leader(Compaction):
         progress = self.progress.get(source)
         if progress is None:
             return None  # it was a member
-        if progress.is_caught_up and self.now_us - progress.contact_us >= self.timing.election_timeout_min_us:
-            self._begin_catch_up_round(progress)  # it may have been down since, and lack any number of entries
+        if progress.is_caught_up and self._may_have_fallen_behind(progress):
+            self._begin_catch_up_round(progress)
         progress.contact_us = self.now_us
         if m.round > progress.round:
             progress.round = m.round
@@ -205,6 +207,10 @@ class Leader(Compaction):
             progress.is_caught_up, progress.goal = True, 0
         else:
             self._begin_catch_up_round(progress)
+
+    def _may_have_fallen_behind(self, progress: Progress) -> bool:
+        """Whether a learner that is heard again may have been down, and lack any number of entries."""
+        return self._is_silent(progress)
 
     def _begin_catch_up_round(self, progress: Progress) -> None:
         progress.is_caught_up, progress.goal, progress.since_us = False, self.log.last_index, self.now_us

@@ -64,8 +64,7 @@ class Membership(Reads):
 
     def _has_caught_up(self, node: str) -> bool:
         progress = self.progress[node]
-        is_heard = self.now_us - progress.contact_us < self.timing.election_timeout_min_us
-        return progress.is_caught_up and is_heard
+        return progress.is_caught_up and not self._is_silent(progress)
 
     def _first_step_to(self, new: Configuration) -> Configuration:
         """What to append for this change. Raises ChangeError."""

@@ -7,8 +7,18 @@ from collections.abc import Iterable
 import pytest
 
 from event_scripts import follows, leads, started
-from raft_chaos.invariants.checkers.efficiency import MOST_TIMES, PER_CLIENT, Efficiency
-from raft_chaos.invariants.events import EntryAppended, Event, MessageReceived, MessageSent
+from raft_chaos.invariants.checkers.efficiency import MOST_TIMES, PER_CLIENT, SILENT_TIMEOUTS, Efficiency
+from raft_chaos.invariants.events import (
+    HARNESS,
+    ConfigurationUsed,
+    EntryAppended,
+    Event,
+    FaultInjected,
+    Members,
+    MessageReceived,
+    MessageSent,
+    PhaseStarted,
+)
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
@@ -184,3 +194,66 @@ def test_many_events_at_once_give_the_same_verdict() -> None:
 
 def test_without_a_pace_there_is_no_verdict() -> None:
     assert "efficiency" not in {one.invariant for one in Judge().verdicts()}
+
+
+# ---- snapshots -------------------------------------------------------------------------------------------------------
+
+LONGEST_US = 300_000
+TIMED = Pace(heartbeat_us=WINDOW_US, entries_per_message=10, clients=2, election_timeout_us=(150_000, LONGEST_US))
+VIRTUAL = PhaseStarted(node=HARNESS, inc=1, t_us=9_000_000, phase="liveness", within_us=1)
+SILENT_US = SILENT_TIMEOUTS * LONGEST_US
+
+
+def snapshot(last_index: int, at_us: int = 0) -> Event:
+    return MessageSent(
+        node="n1", inc=1, t_us=at_us, to="n2", number=1, type="InstallSnapshot", prev_log_index=last_index, size=9
+    )
+
+
+def acknowledged(index: int, at_us: int = 0, kind: str = "AppendEntriesReply") -> Event:
+    return MessageReceived(
+        node="n1", inc=1, t_us=at_us, sender="n2", sender_inc=1, number=1, type=kind, term=1, match_index=index
+    )
+
+
+BEGUN = [started("n1"), leads("n1", 1), *appends(8), snapshot(5)]
+GOT = acknowledged(5, 20, "InstallSnapshotReply")
+
+
+def test_who_has_got_a_snapshot_gets_the_entries_behind_it_and_not_another_snapshot() -> None:
+    assert verdict([*BEGUN, snapshot(5, 10), GOT, VIRTUAL], TIMED).outcome == "valid"
+    found = verdict([*BEGUN, GOT, snapshot(8, 30), VIRTUAL], TIMED)
+    assert [violation.message for violation in found.violations] == [
+        "n1 (incarnation 1) sent n2 a snapshot up to entry 8, although n2 had got one up to 5 in this term (1), and "
+        "was owed the entries behind it, up to 8"
+    ]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [acknowledged(8, 30)],  # it has all that there was: what came later may be gone
+        [acknowledged(6, 30 + SILENT_US)],  # it was silent
+        [leads("n1", 2)],
+        [
+            ConfigurationUsed(node="n1", inc=1, t_us=30, index=9, members=Members(voters=("n1",))),
+            ConfigurationUsed(node="n1", inc=1, t_us=30, index=10, members=Members(voters=("n1", "n2"))),
+        ],
+    ],
+    ids=["level", "silent", "another leadership", "other members"],
+)
+def test_another_snapshot_is_right_where_nothing_is_owed(between: list[Event]) -> None:
+    assert verdict([*BEGUN, GOT, *between, snapshot(9, 40 + SILENT_US), VIRTUAL], TIMED).outcome == "valid"
+
+
+def test_nothing_is_owed_to_a_follower_that_had_all_of_the_snapshot_already() -> None:
+    assert verdict([*BEGUN, acknowledged(5, 10), GOT, snapshot(8, 30), VIRTUAL], TIMED).outcome == "valid"
+
+
+def test_a_newer_snapshot_may_take_the_place_of_one_that_has_not_arrived() -> None:
+    assert verdict([*BEGUN, snapshot(8, 10), GOT, VIRTUAL], TIMED).outcome == "valid"
+
+
+def test_a_leader_whose_clock_was_wrong_may_have_taken_it_for_silent() -> None:
+    clock = FaultInjected(node=HARNESS, inc=1, t_us=0, fault="f1", type="clock", targets=("n1",), detail="")
+    assert verdict([*BEGUN, GOT, snapshot(8, 30), clock, VIRTUAL], TIMED).outcome == "valid"

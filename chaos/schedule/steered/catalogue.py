@@ -33,6 +33,9 @@ from raft_chaos.chaos.schedule.steered import (
     old_lease,
     one_victim,
     quiet,
+    removed_leader,
+    silent_learner,
+    slow_snapshot,
     snapshot_lost,
     split_votes,
     unanswered,
@@ -77,11 +80,15 @@ OLD_LEASE: dict[str, Steered] = {episode.name: episode for episode in old_lease.
 OF_FEATURES: tuple[Steered, ...] = tuple(
     module.EPISODE for module in (lost_change, unreadable_entries, missed_promotion, behind_in_term)
 )
-"""The episodes that end the safety phase of seeds whose nodes have their features."""
+"""The first episodes that end the safety phase of seeds whose nodes have their features."""
+LATER_OF_FEATURES: tuple[Steered, ...] = tuple(
+    module.EPISODE for module in (removed_leader, silent_learner, slow_snapshot)
+)
+"""Those that are newer: each has a stream of its own, and comes where the first ones leave room."""
 
 STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)} | OLD_LEASE
 
-ALL = (*STEERED.values(), *OF_FEATURES, FIRST_ELECTION, QUIET, LOST_TRANSFER)
+ALL = (*STEERED.values(), *OF_FEATURES, *LATER_OF_FEATURES, FIRST_ELECTION, QUIET, LOST_TRANSFER)
 
 
 def chosen(rng: Random, share: float, kinds: Collection[FaultKind]) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def test_a_cut_waits_while_it_leaves_the_leader_s_links_alone(make: Callable[...
 
 
 @pytest.mark.parametrize("make", [lambda grudge: Partition("majorities_ring", grudge), Clog])
-def test_a_cut_between_the_leader_and_who_is_no_member_does_not_count_beside_others(make: Callable[..., Action]) -> None:
+def test_a_cut_of_the_leader_from_who_is_no_member_does_not_count_beside_others(make: Callable[..., Action]) -> None:
     """n4 has not joined: the leader sends it nothing (§6), so the cut between n1 and n2 needs one of these to lead."""
     nodes = ["n1", "n2", "n3", "n4"]
     action = make({"n1": ["n2"], "n2": ["n1"], "n3": ["n4"], "n4": ["n3"]})

@@ -145,6 +145,43 @@ def removed_leader_leads_on(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def removed_leader_never_stands(parts: Parts) -> Observed:
+    """Of two n1 leads and removes itself. It falls when it alone has the entry, and is back."""
+    cluster = led_by_n1(parts, 2, timing=SINGLE)
+    ask(cluster, "n1", remove=("n1",))
+    cluster.persist_all("n1")
+    before = cluster["n2"].core.log.last_index
+    die(cluster, "n1")
+    cluster.restart("n1")
+    cluster.now_us += 400_000
+    for _ in range(60):
+        cluster.tick(min(("n1", "n2"), key=lambda name: cluster[name].core.deadline_us))
+        cluster.settle()
+    return judged_recovery(cluster, 2_000_000, before, ("n2",))
+
+
+def learner_promoted_behind(parts: Parts) -> Observed:
+    """n3 has caught up as a learner, and misses commands. It is promoted as soon as it answers again."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n3",))
+    cluster.settle()
+    ask(cluster, "n1", add=("n3",))
+    cluster.settle()
+    stand(cluster, "n1")
+    cluster.cut_off = frozenset({"n3"})
+    for number in range(8):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+        stand(cluster, "n1")
+    cluster.cut_off = frozenset()
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n3")  # the answer to one heartbeat
+    cluster.now_us += 1_000
+    ask(cluster, "n1", promote=("n3",))
+    cluster.settle()
+    return judged_recovery(cluster, 2_000_000)
+
+
 SCENARIOS = (
     membership_before_noop,
     changes_overlap,
@@ -155,4 +192,6 @@ SCENARIOS = (
     learner_counts,
     self_removal_counts_itself,
     removed_leader_leads_on,
+    removed_leader_never_stands,
+    learner_promoted_behind,
 )

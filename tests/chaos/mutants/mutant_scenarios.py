@@ -604,6 +604,31 @@ def no_client_dedup(parts: Parts) -> Observed:
     return [*cluster.all_events(), *ops]
 
 
+def step_down_refuses_commands(parts: Parts) -> Observed:
+    """n1 gives c0's command to n2, and falls back when n2 leads, which commits the command. Then c1 reads it."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.submit("n1", encode_command(Command("append", "x", "a", client="c0", serial=1)))
+    cluster.persist_all("n1")
+    cluster.deliver_from("n1", "n2")
+    cluster.persist_all("n2")
+    cluster.drop()
+    cluster.elect("n2")
+    cluster.submit("n2", encode_command(Command("get", "x", client="c1", serial=1)))
+    cluster.settle()
+    (given_up,), (shown,) = cluster["n1"].replies, cluster["n2"].replies
+    ended = Op(type="info", process=0, client="c0", op="c0/0", f="append", key="x", value="a", t_us=1)
+    if given_up.result is not None:
+        ended = msgspec.structs.replace(ended, type="fail", index=given_up.index, term=given_up.term)
+    ops = [
+        Op(type="invoke", process=0, client="c0", op="c0/0", f="append", key="x", value="a", t_us=0),
+        ended,
+        Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=2),
+        ok(Op(type="ok", process=1, client="c1", op="c1/0", f="get", key="x", t_us=3), shown),
+    ]
+    return [*cluster.all_events(), *ops]
+
+
 def older_serial_gets_latest(parts: Parts) -> Observed:
     """c0 writes x, then y; then a copy of its first command arrives."""
     cluster = cluster_of(parts)
@@ -802,6 +827,7 @@ SCENARIOS: dict[str, Scenario] = {
         commit_past_match,
         follower_commit_regress,
         no_client_dedup,
+        step_down_refuses_commands,
         older_serial_gets_latest,
         deposed_leader_reads,
         *membership_scenarios.SCENARIOS,

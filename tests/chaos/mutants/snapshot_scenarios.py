@@ -121,6 +121,20 @@ def nack_below_snapshot(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def log_compacted_during_transfer(parts: Parts) -> Observed:
+    """n3 is cut off only for a moment, but n1 applies many commands since it began to send n3 a snapshot."""
+    cluster = cluster_of(parts, timing=EVERY_3)
+    cluster.cut_off = frozenset({"n3"})
+    win(cluster, "n1", "n2")
+    for number in range(8):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+    cluster.cut_off = frozenset()
+    for _ in range(4):
+        stand(cluster, "n1")
+    return judged_recovery(cluster, 2_000_000)
+
+
 def replay_onto_dirty_state(parts: Parts) -> Observed:
     """n3 has applied a key that is deleted while it is cut off."""
     cluster = cluster_of(parts, timing=EVERY_3)
@@ -159,6 +173,7 @@ SCENARIOS = (
     snapshot_ack_before_sync,
     snapshot_off_by_one,
     nack_below_snapshot,
+    log_compacted_during_transfer,
     replay_onto_dirty_state,
     snapshot_drops_sessions,
 )

@@ -14,7 +14,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig, least_duration_s
 from raft_chaos.chaos.schedule.data import Fault, Schedule
 from raft_chaos.chaos.schedule.endings import EACH_SHARE, OF_FEATURES_SHARE
 from raft_chaos.chaos.schedule.generate import episodes_of, generate
-from raft_chaos.chaos.schedule.steered.catalogue import OF_FEATURES, episode_of
+from raft_chaos.chaos.schedule.steered.catalogue import LATER_OF_FEATURES, OF_FEATURES, episode_of
 from raft_chaos.chaos.schedule.swarm import draw
 
 UNIT_US = 300_000
@@ -79,7 +79,7 @@ def test_none_without_room_without_partitions_or_without_events() -> None:
 
 # ---- episodes of features -------------------------------------------------------------------------------------------
 
-NAMES = {episode.name: episode for episode in OF_FEATURES}
+NAMES = {episode.name: episode for episode in (*OF_FEATURES, *LATER_OF_FEATURES)}
 MANY = range(1, 401)
 
 

@@ -23,6 +23,7 @@ from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.schedule.steered.catalogue import (
     ALL,
     FIRST_ELECTION,
+    LATER_OF_FEATURES,
     OF_FEATURES,
     OLD_LEASE,
     STEERED,
@@ -41,13 +42,16 @@ TIMING = Timing(150_000, 300_000, 50_000)
 UNIT = TIMING.election_timeout_max_us
 BEGIN_US = 2_000_000
 WIDE = ScheduleConfig(swarm=True, nodes=0, faults=VIRTUAL_KINDS, ops_per_second=0)
-EPISODES = STEERED | {episode.name: episode for episode in OF_FEATURES}
+EPISODES = STEERED | {episode.name: episode for episode in (*OF_FEATURES, *LATER_OF_FEATURES)}
 EVERY_EPISODE = pytest.mark.parametrize("episode", EPISODES.values(), ids=list(EPISODES))
 FEATURES = {
     "lost_change": Features(check_quorum=True, membership="joint", snapshot_every=20),
     "unreadable_entries": Features(cache_bytes=1_000),
     "missed_promotion": Features(check_quorum=True, membership="single"),
     "behind_in_term": Features(pre_vote=True),
+    "removed_leader": Features(check_quorum=True, membership="single"),
+    "silent_learner": Features(check_quorum=True, membership="joint"),
+    "slow_snapshot": Features(snapshot_every=20),
 }
 """For each episode of a feature, nodes that have it."""
 STANDS_US = 25 * UNIT
@@ -129,7 +133,7 @@ def test_the_next_of_a_row_waits_until_an_episode_that_stands_is_over() -> None:
 
 
 def test_an_episode_of_features_exists_with_what_it_needs_and_without_what_prevents_it() -> None:
-    for episode in OF_FEATURES:
+    for episode in (*OF_FEATURES, *LATER_OF_FEATURES):
         features = FEATURES[episode.name]
         assert episode.exists_with(features) and not episode.exists_with(NONE)
         assert all(not episode.exists_with(replace(features, **{name: 1})) for name in episode.not_with)
@@ -217,6 +221,11 @@ def test_every_step_comes_and_the_right_core_stands_it(episode: Steered) -> None
         ("missed_promotion", 6, "learner_refuses_vote", "liveness_under_fault"),
         ("behind_in_term", 3, "prevote_ignores_lower_term", "liveness_under_fault"),
         ("behind_in_term", 4, "prevote_ignores_lower_term", "liveness_under_fault"),
+        ("removed_leader", 3, "removed_leader_never_stands", "recovery"),
+        ("removed_leader", 6, "removed_leader_never_stands", "recovery"),
+        ("silent_learner", 3, "learner_promoted_behind", "learner_promotion"),
+        ("silent_learner", 5, "learner_promoted_behind", "learner_promotion"),
+        ("slow_snapshot", 5, "log_compacted_during_transfer", "efficiency"),
     ],
 )
 def test_an_episode_convicts_what_it_was_built_for(name: str, nodes: int, mutant: str, invariant: str) -> None:

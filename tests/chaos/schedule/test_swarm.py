@@ -208,7 +208,7 @@ def test_background_faults_come_in_windows_and_end_before_the_phase_does() -> No
             all_us += header.safety_until_us - header.safety_from_us
         else:
             assert windows == []
-    assert 0.4 < bad_us / all_us < 0.6, "two thirds of what lies before the last window"
+    assert 0.35 < bad_us / all_us < 0.6, "two thirds of what lies before the last window, and before an ending"
 
 
 def test_background_faults_have_the_options_of_their_seed_and_no_others() -> None:
@@ -258,7 +258,7 @@ def test_single_faults_of_every_kind_occur_over_all_seeds() -> None:
 def test_kills_tear_keep_or_lose_unsynced_bytes_and_use_every_failpoint() -> None:
     kills = [fault.action for fault in every(Kill) if isinstance(fault.action, Kill)]
     kept = [permille for kill in kills for permille in kill.keep_permille]
-    assert {0, 1000} < set(kept) and len(set(kept)) > 500
+    assert {0, 1000} < set(kept) and len(set(kept)) > 400
     assert any(kill.keep_permille == [] for kill in kills)
     assert {kill.failpoint for kill in kills} == {
         None,
