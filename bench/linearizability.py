@@ -1,8 +1,8 @@
 """Measures the linearizability checker: `python -m bench.linearizability`.
 
 `--full` uses the sizes of docs/linearizability-figures.md, and `--memory` measures the memory for each operation.
-`--fuzz N` compares N small histories of each model with brute force, as operations and as columns, and checks N/4
-longer ones that are known to be valid.
+`--small` measures small histories one by one. `--fuzz N` compares N small histories of each model with brute force, as
+operations and as columns, and checks N/4 longer ones that are known to be valid.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from bench.linearizability_fuzz import MODELS_OF_COLUMNS, fuzz, oracle
 from bench.linearizability_histories import Case, Maker
+from bench.linearizability_small import table
 from raft_chaos.invariants.linearizability.check import check
 from raft_chaos.invariants.linearizability.columns import Columns, check_columns
 from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation
@@ -143,6 +144,7 @@ MEMORY_HEADERS: tuple[str, ...] = (
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.linearizability", description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="the table of docs/linearizability-figures.md")
+    parser.add_argument("--small", action="store_true", help="small histories one by one, and a few hard ones")
     parser.add_argument("--memory", action="store_true", help="what an operation takes of it")
     parser.add_argument(
         "--fuzz", type=int, metavar="N", help="compare N small histories of each model with brute force"
@@ -153,6 +155,9 @@ def main() -> None:
     if arguments.fuzz:
         sys.exit(0 if fuzz(arguments.fuzz, arguments.seed, arguments.size) else 1)
     print(f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} {platform.machine()}\n")
+    if arguments.small:
+        print(table())
+        return
     if arguments.memory:
         cases = [Case("register", n, 50, n // 1_000) for n in (10_000, 100_000, 1_000_000)]
         headers, rows = MEMORY_HEADERS, [memory(case) for case in cases]

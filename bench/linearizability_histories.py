@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from raft_chaos.invariants.linearizability.operations import Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 
 
 class Case(NamedTuple):
-    """`values`: how many different values are written; None: each write has its own. `cas`: its share of operations."""
+    """`values`: how many different values are written; None: each write has its own. `cas` and `puts` (writes of
+    strings that others append to): their shares of operations. `reported`: whether a refused cas says what it found.
+    `lingers`: within how many times its duration an operation of unknown outcome takes effect. `behind`: the share of
+    reads and cas that see one of the last states instead of the present one, which makes a violation likely."""
 
     model: Model
     operations: int
@@ -23,6 +26,10 @@ class Case(NamedTuple):
     values: int | None = None
     cas: float = 0.0
     reads: float = 0.5
+    puts: float = 0.0
+    reported: bool = True
+    lingers: int = 1
+    behind: float = 0.0
 
 
 class Maker:
@@ -32,6 +39,7 @@ class Maker:
         self.case = case
         self.random = Random(seed)
         self.states: dict[int, Any] = {}
+        self.earlier: dict[int, list[Any]] = {}
         self.written = 0
 
     def make(self, stale: bool) -> list[Operation]:
@@ -48,8 +56,9 @@ class Maker:
             called, client = heapq.heappop(free)
             lasted = random.randint(50, 150)
             known = random.random() >= case.unknown
+            reach = 1 if known else case.lingers
             turns.append(
-                (called + random.randint(1, lasted), number, called, called + lasted if known else None, client)
+                (called + random.randint(1, lasted * reach), number, called, called + lasted if known else None, client)
             )
             heapq.heappush(free, (called + lasted + random.randint(1, 10), client))
         return sorted(turns)
@@ -58,6 +67,8 @@ class Maker:
         random, case = self.random, self.case
         key, drawn, known = random.randrange(case.keys), random.random(), returned is not None
         state = self.states.get(key, self._first())
+        if case.behind and random.random() < case.behind:
+            state = random.choice(self.earlier.get(key, [self._first()])[-5:])
         if drawn < case.reads:
             reported = list(state) if isinstance(state, list) else state
             return Operation(
@@ -65,15 +76,20 @@ class Maker:
             )
         value = self._value()
         f = "append" if case.model != "register" else "cas" if drawn < case.reads + case.cas else "write"
+        if drawn >= 1 - case.puts:
+            f = "write"
         expected = (state if random.random() < 0.5 else random.randrange(case.values or 5)) if f == "cas" else None
         happens = (known or random.random() < 0.5) and (f != "cas" or expected == state)
         empty: Any = "" if case.model == "kv-append" else []
         if happens:
             self.states[key] = value if f != "append" else (state or empty) + value
+            if case.behind:
+                self.earlier.setdefault(key, [self._first()]).append(self.states[key])
         if f == "append" and case.model != "kv-append":
             value = value[0]
         if known and not happens:
-            return Operation(number, key, f, called, returned, value, expected, state, "refused", client)  # type: ignore[arg-type]
+            found = state if case.reported else NOT_REPORTED
+            return Operation(number, key, f, called, returned, value, expected, found, "refused", client)  # type: ignore[arg-type]
         status = "ok" if known else "unknown"
         return Operation(number, key, f, called, returned, value, expected, None, status, client)  # type: ignore[arg-type]
 

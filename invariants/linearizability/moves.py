@@ -185,7 +185,7 @@ class Moves:
     # ---- the moves ----
 
     def expand(self, at: Configuration) -> list[Configuration]:
-        """The configurations that may come next."""
+        """The configurations after one more operation was placed, of equal ones the most promising last."""
         self.open.seek(at.turn)
         problem, is_open = self.problem, self.open
         turn, state = at.turn, at.state
@@ -202,7 +202,9 @@ class Moves:
             found += self._spares(at, due, pending, pressing)
         for after, mask in is_open.writes.items():
             mask &= pending
-            if mask and not mask & bit and self._is_wanted(at, after, due, pending, pressing):
+            if not mask or mask & bit:
+                continue
+            if after in pressing or self._is_wanted(at, after, due, pending, pressing):
                 found.append(self._write(at, is_open.soonest(mask), after))
         for after, mask in is_open.cas.get(state, {}).items():
             if mask & at.duties and not mask & at.duties & bit:
@@ -221,8 +223,6 @@ class Moves:
             after = problem.states.appended(state, problem.token[due])
             if after != NEVER and (not at.free & bit or problem.picky or self._alive(after, turn)):
                 found.append(self._change(at, due, after))
-        if at.free & bit:
-            found.append(self._let_go(at, due, bit))
         return found
 
     def _write(self, at: Configuration, task: int, after: int, spare: int = 0) -> Configuration:
@@ -258,11 +258,16 @@ class Moves:
                 if after != NEVER and not mask & bit and (not free or problem.picky or self._alive(after, at.turn)):
                     yield self._change(at, self.open.soonest(mask), after)
 
-    def _let_go(self, at: Configuration, due: int, bit: int) -> Configuration:
-        """Passes a free operation's return without placing it. All reads that could have got its value get it."""
+    def let_go(self, at: Configuration) -> Configuration | None:
+        """Passes the return of a free operation without placing it (None if it must be placed). All reads that could
+        have got its value get it."""
         turn, state, duties, writes, free, early, covered, used, path = at
+        due, bit = self.turns.due_task[turn], self.turns.due[turn]
+        if not free & bit:
+            return None
         free ^= bit
         if early & bit:
+            self.open.seek(turn)
             readers = early & duties & self._fits(self.problem.b[due])
             if readers:
                 duties ^= readers
@@ -329,26 +334,23 @@ class Moves:
         """Places a spare. Extends `pressing` by what spares need that lead to a wanted state."""
         for spare in self._useful(at, due, pending, pressing):
             count = self._left(at, spare)
-            if count >= 0:
-                task, bit = spare.tasks[count], 1 << spare.base + count
-                if spare.kind == WRITE:
-                    yield self._write(at, task, spare.b, bit)
-                elif spare.kind == CAS:
-                    yield self._change(at, task, spare.b, bit)
-                else:
-                    yield self._change(at, task, self.problem.states.appended(at.state, spare.token), bit)
+            if count < 0:
+                continue
+            task, bit = spare.tasks[count], 1 << spare.base + count
+            if spare.kind == WRITE:
+                yield self._write(at, task, spare.b, bit)
+            elif spare.kind == CAS:
+                yield self._change(at, task, spare.b, bit)
+            else:
+                yield self._change(at, task, self.problem.states.appended(at.state, spare.token), bit)
 
     def _useful(self, at: Configuration, due: int, pending: int, pressing: set[int]) -> list[Spare]:
         problem = self.problem
         wanted = self._close(at, pending, pressing)
         if problem.picky:
             return [spare for spare in problem.spares if self._applies(at, spare)]
-        useful = []
-        for state in sorted(wanted):
-            write = problem.spare_writes.get(state)
-            if write is not None and state in pressing:
-                useful.append(write)
-            useful += [spare for spare in problem.spare_cas.get(state, ()) if spare.a == at.state]
+        useful = [spare for state, spare in problem.spare_writes.items() if state in pressing]
+        useful += [spare for spare in problem.spare_leaving.get(at.state, ()) if spare.b in wanted]
         if at.duties & self.open.all_nots:
             useful += [spare for spare in problem.spare_leaving.get(at.state, ()) if spare not in useful]
             if problem.kind[due] == NOT:
@@ -367,12 +369,20 @@ class Moves:
         problem = self.problem
         if problem.picky:
             pressing.update(spare.a for spare in problem.spares if spare.kind == CAS and self._left(at, spare) >= 0)
-        wanted = pressing | {a for a, mask in self.open.reads.items() if mask & pending}
-        todo = sorted(wanted)
+        wanted = set(pressing)
+        for state, mask in self.open.reads.items():
+            if mask & pending:
+                wanted.add(state)
+        into, grown = problem.spare_cas, problem.spare_appends and problem.bases
+        todo = list(wanted) if into or grown else []
         while todo:
             state = todo.pop()
-            sources = [spare.a for spare in problem.spare_cas.get(state, ()) if self._left(at, spare) >= 0]
-            if problem.spare_appends and problem.bases and state >= 0:
+            sources = [
+                spare.a
+                for spare in into.get(state, ())
+                if (spare.a not in pressing or spare.a not in wanted) and self._left(at, spare) >= 0
+            ]
+            if grown and state >= 0:
                 parent = problem.states.parent[state]
                 if parent >= 0:
                     sources.append(parent)  # in `kv-append` these are more than an append produces, which does no harm

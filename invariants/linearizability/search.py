@@ -22,6 +22,8 @@ from raft_chaos.invariants.linearizability.states import FIRST
 Outcome: TypeAlias = Literal["found", "dead"] | None
 Waiting: TypeAlias = tuple[int, int, int, Configuration]
 """A configuration with its turn, its promise (the less, the better) and a number that makes the newest the least."""
+LET_GO = 4
+"""How much less promising it is, as many events, to pass the return of an operation without placing it."""
 
 
 class Seen:
@@ -91,6 +93,9 @@ class Search:
             if at.turn == last:
                 self.outcome, self._end = "found", at
             elif not self._dominated(at):
+                passed = moves.let_go(at)
+                if passed is not None:
+                    self._add(passed, LET_GO)
                 for configuration in moves.expand(at):
                     self._add(configuration)
                 if moves.furthest > self._reached + self._width:
@@ -100,9 +105,9 @@ class Search:
                     self._narrow()
         return self.outcome
 
-    def _add(self, at: Configuration) -> None:
+    def _add(self, at: Configuration, handicap: int = 0) -> None:
         self._serial -= 1
-        promise = at.duties.bit_count() - 2 * at.turn
+        promise = at.duties.bit_count() - 2 * at.turn + handicap
         heapq.heappush(self._front, (at.turn, promise, self._serial, at))
 
     def _narrow(self) -> None:
