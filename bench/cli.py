@@ -19,9 +19,10 @@ from tabulate import tabulate
 
 from bench import executors, journal, memory, native, networks, restart, sim, start
 from bench.compare import compare, page, slower
+from bench.etcd_node import PROGRAM as ETCD_PROGRAM
 from bench.measures import FULL, QUICK, Bench, Row, Sizes
 from bench.saved import Saved, SavedError, SavedPart, load, save
-from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System, compacting
+from bench.systems import ETCD, PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System, compacting
 from raft_chaos.chaos.processes.supervisor import PRELOAD, Supervisor
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
@@ -43,6 +44,17 @@ def _throughput(ours: System, theirs: System, bench: Bench) -> list[Row]:
     rows: list[Row] = []
     for clients in CLIENTS:
         rows += bench.rounds(partial(bench.throughput, clients=clients), ours, theirs)
+    return rows
+
+
+def _beside_etcd(bench: Bench) -> list[Row]:
+    """Without the time from a kill to the next commit: etcd drops what it gets while nobody leads, and its client hears
+    of that only after seconds."""
+    if ETCD_PROGRAM is None:
+        raise BenchError("etcd is not installed (Debian: etcd-server)")
+    rows = _throughput(RAFT, ETCD, bench)
+    for entries in bench.sizes.entries:
+        rows += bench.rounds(partial(bench.catch_up, entries=entries), RAFT, ETCD)
     return rows
 
 
@@ -76,6 +88,11 @@ PARTS = {
     "unsynced": Part(
         "Neither durable: raft-chaos made to skip fdatasync",
         partial(_throughput, RAFT_UNSYNCED, PYSYNCOBJ),
+    ),
+    "etcd": Part(
+        "etcd, as shipped: both have every answered command on a majority's disks",
+        _beside_etcd,
+        ("raft-chaos", "etcd"),
     ),
     "failover": Part("SIGKILL to the leader, as shipped", _failover),
     "catch_up": Part("A node that was down comes back, as shipped (neither compacts its log)", _catch_up),
@@ -121,7 +138,7 @@ PARTS = {
         ("Dask", "processes"),
     ),
 }
-_OPTIONAL = {"native": native.IS_INSTALLED, "executors": executors.IS_INSTALLED}
+_OPTIONAL = {"etcd": ETCD_PROGRAM is not None, "native": native.IS_INSTALLED, "executors": executors.IS_INSTALLED}
 DEFAULT = [name for name in PARTS if _OPTIONAL.get(name, True)]
 """What is measured if nothing is named."""
 

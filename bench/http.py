@@ -1,7 +1,8 @@
-"""The HTTP client for both systems: keep-alive connections on bare asyncio protocols.
+"""The HTTP client for all systems: keep-alive connections on bare asyncio protocols.
 
 It is as cheap as Python allows, so that the benchmark measures the server: a request is one write of bytes, an answer
-is one search for the end of the head. It understands only answers with a Content-Length, which both servers send.
+is one search for the end of the head. It understands answers with a Content-Length, and those in chunks (errors of
+etcd), whose body it leaves as it came.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ OnAnswer = Callable[[int, bytes], None]
 def put_request(key: str, value: str) -> bytes:
     """The bytes of one `POST /executeCommand` that puts a key."""
     body = b'{"command":{"op":"put","key":"%s","value":"%s"}}' % (key.encode(), value.encode())
-    return b"POST /executeCommand HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    return post("/executeCommand", body)
+
+
+def post(path: str, body: bytes) -> bytes:
+    """The bytes of one POST."""
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body))
+    return head + body
 
 
 class Connection(asyncio.Protocol):
@@ -43,7 +50,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         data = self._received + data
         head_end = data.find(b"\r\n\r\n") + 4
-        if head_end < 4 or len(data) < head_end + _content_length(data, head_end):
+        if head_end < 4 or not _is_whole(data, head_end):
             self._received = data
             return
         self._received = b""
@@ -56,19 +63,27 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-def _content_length(data: bytes, head_end: int) -> int:
-    start = data.lower().index(b"content-length:", 0, head_end) + 15
-    return int(data[start : data.index(b"\r\n", start)])
+def _is_whole(data: bytes, head_end: int) -> bool:
+    """Whether the body has come. One without a length comes in chunks, and the last of them is empty."""
+    start = data.lower().find(b"content-length:", 0, head_end) + 15
+    if start < 15:
+        return data.endswith(b"\r\n0\r\n\r\n")
+    return len(data) >= head_end + int(data[start : data.index(b"\r\n", start)])
 
 
 def get_status(port: int) -> dict[str, Any] | None:
     """`GET /status` of the node at `port`; None while it does not answer."""
+    return json_of(port, "GET", "/status")
+
+
+def json_of(port: int, method: str, path: str, body: bytes | None = None) -> dict[str, Any] | None:
+    """The answer to one request on a connection of its own; None if there is none."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/status")
-        status: dict[str, Any] = msgspec.json.decode(connection.getresponse().read())
-        return status
-    except (OSError, http.client.HTTPException):
+        connection.request(method, path, body)
+        answer: dict[str, Any] = msgspec.json.decode(connection.getresponse().read())
+        return answer
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
         return None
     finally:
         connection.close()

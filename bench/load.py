@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 from multiprocessing.connection import Connection as Pipe
 from time import monotonic
@@ -17,7 +18,7 @@ KEYS = 100
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """`clients` connections to one port put keys, of which there are `keys`, for `warmup_s + duration_s`, or until
-    `commands` were answered."""
+    `commands` were answered. `put` makes the bytes of a request."""
 
     port: int
     clients: int
@@ -25,6 +26,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     commands: int | None = None
     keys: int = KEYS
+    put: Callable[[str, str], bytes] = put_request
 
 
 class LoadResult(msgspec.Struct, frozen=True):
@@ -95,7 +97,7 @@ class _Generator:
         load, number = self._load, next(self._numbers)
         if load.commands is not None and number > load.commands:
             return
-        request = put_request(f"k{number % load.keys}", f"{client}.{number}")
+        request = load.put(f"k{number % load.keys}", f"{client}.{number}")
         self._sent_at[client] = monotonic()
         connection.send(request)
 

@@ -15,7 +15,7 @@ from statistics import median
 from time import monotonic
 from typing import NamedTuple, TypeAlias
 
-from bench.http import HOST, Connection, put_request
+from bench.http import HOST, Connection
 from bench.load import KEYS, Load, LoadResult, load_main
 from bench.systems import NODES, SETTLE_TIMEOUT_S, BenchError, Cluster, System
 from raft_chaos.chaos.processes.supervisor import Supervisor
@@ -160,7 +160,13 @@ class Bench:
         sizes = self.sizes
         with self.cluster(system) as cluster:
             port = cluster.http_port(cluster.leader())
-            load = Load(port=port, clients=clients, warmup_s=sizes.warmup_s, duration_s=sizes.duration_s)
+            load = Load(
+                port=port,
+                clients=clients,
+                warmup_s=sizes.warmup_s,
+                duration_s=sizes.duration_s,
+                put=system.put,
+            )
             result = self.load(cluster, load)
         name = f"{clients} client{'s' if clients > 1 else ''}"
         return {
@@ -181,7 +187,7 @@ class Bench:
         ports = [cluster.http_port(name) for name in NODES if name != leader]
         began = monotonic()
         cluster.strike(leader)
-        took_s = asyncio.run(_first_commit(ports)) - began
+        took_s = asyncio.run(_first_commit(ports, cluster.system.put("first", "commit"))) - began
         cluster.kill(leader)
         cluster.start(leader)
         cluster.wait_until_level()
@@ -197,7 +203,14 @@ class Bench:
             absent = next(name for name in NODES if name != leader)
             cluster.kill(absent)
             port = cluster.http_port(leader)
-            load = Load(port=port, clients=FILL_CLIENTS, duration_s=FILL_LIMIT_S, commands=entries, keys=keys)
+            load = Load(
+                port=port,
+                clients=FILL_CLIENTS,
+                duration_s=FILL_LIMIT_S,
+                commands=entries,
+                keys=keys,
+                put=system.put,
+            )
             committed = self.load(cluster, load).committed
             if committed < entries:
                 raise BenchError(f"{system.name}: took more than {FILL_LIMIT_S:g} s to commit {entries} entries")
@@ -209,11 +222,11 @@ class Bench:
         return {f"a node catches up {entries} entries, s": took_s}
 
 
-async def _first_commit(ports: Iterable[int]) -> float:
+async def _first_commit(ports: Iterable[int], request: bytes) -> float:
     """Sends a command to all ports again and again. Returns the monotonic time of the first success."""
     loop = asyncio.get_running_loop()
     committed: asyncio.Future[float] = loop.create_future()
-    connections = [await _insistent(loop, port, committed) for port in ports]
+    connections = [await _insistent(loop, port, request, committed) for port in ports]
     try:
         async with asyncio.timeout(SETTLE_TIMEOUT_S):
             return await committed
@@ -224,8 +237,9 @@ async def _first_commit(ports: Iterable[int]) -> float:
             connection.close()
 
 
-async def _insistent(loop: asyncio.AbstractEventLoop, port: int, committed: asyncio.Future[float]) -> Connection:
-    request = put_request("first", "commit")
+async def _insistent(
+    loop: asyncio.AbstractEventLoop, port: int, request: bytes, committed: asyncio.Future[float]
+) -> Connection:
 
     def answered(status: int, body: bytes) -> None:
         if committed.done():

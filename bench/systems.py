@@ -1,4 +1,4 @@
-"""The two systems, each as a cluster of three real processes that can be killed and started again."""
+"""The systems, each as a cluster of three real processes that can be killed and started again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
-from bench.http import HOST, get_status
+from bench.etcd_node import EtcdConfig, etcd_main, get_etcd_status, put_to_etcd
+from bench.http import HOST, get_status, put_request
 from bench.pysyncobj_node import PySyncObjConfig, pysyncobj_main
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
@@ -42,11 +43,14 @@ class Place(NamedTuple):
 
 
 class System(NamedTuple):
-    """How to run a node of a system: `main(*arguments(place), pipe)` in a process, which sends a message once ready."""
+    """How to run a node of a system: `main(*arguments(place), pipe)` in a process, which sends a message once ready.
+    And how to speak to one: the bytes that `put` a key, and the `status` of the node at a port."""
 
     name: str
     main: Callable[..., None]
     arguments: Callable[[Place], tuple[Any, ...]]
+    put: Callable[[str, str], bytes] = put_request
+    status: Callable[[int], dict[str, Any] | None] = get_status
 
 
 def raft_arguments(place: Place, snapshot_every: int = 0, timing: Timing | None = None) -> tuple[Any, ...]:
@@ -78,6 +82,13 @@ def _pysyncobj_arguments(place: Place, flush: bool = False, snapshot_every: int 
     return (config,)
 
 
+def _etcd_arguments(place: Place) -> tuple[Any, ...]:
+    config = EtcdConfig(
+        node=place.node, data_dir=str(place.folder), client_port=place.http_port, peers=place.raft_ports
+    )
+    return (config,)
+
+
 def _unsynced_main(config: NodeConfig, mutant: str | None, control: Connection) -> None:
     os.fdatasync = _no_sync
     node_main(config, mutant, control)
@@ -91,6 +102,7 @@ RAFT = System("raft-chaos", node_main, raft_arguments)
 RAFT_UNSYNCED = System("raft-chaos, not synced", _unsynced_main, raft_arguments)
 PYSYNCOBJ = System("PySyncObj", pysyncobj_main, _pysyncobj_arguments)
 PYSYNCOBJ_FLUSHED = System("PySyncObj, flushed", pysyncobj_main, partial(_pysyncobj_arguments, flush=True))
+ETCD = System("etcd", etcd_main, _etcd_arguments, put_to_etcd, get_etcd_status)
 
 
 def compacting(snapshot_every: int) -> tuple[System, System]:
@@ -181,7 +193,7 @@ class Cluster:
     def statuses(self) -> dict[str, dict[str, Any]]:
         """`GET /status` of all nodes that answer."""
         running = [name for name, node in self._nodes.items() if node.child is not None]
-        return {name: status for name in running if (status := get_status(self.http_port(name))) is not None}
+        return {name: status for name in running if (status := self.system.status(self.http_port(name))) is not None}
 
     def leader(self) -> str:
         """The node that leads. Raises BenchError if there is none within the time limit."""
@@ -194,7 +206,7 @@ class Cluster:
         raise BenchError(f"{self.system.name}: no leader within {SETTLE_TIMEOUT_S:g} s: {self.statuses()}")
 
     def last_applied(self, name: str) -> int:
-        status = get_status(self.http_port(name))
+        status = self.system.status(self.http_port(name))
         return -1 if status is None else int(status["last_applied"])
 
     def wait_until_applied(self, name: str, index: int, timeout_s: float = SETTLE_TIMEOUT_S) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bench import restart, sim
 from bench.cli import table
+from bench.etcd_node import PROGRAM
 from bench.measures import QUICK
 from bench.start import BEGIN, PRINTS
 from raft_chaos.raft.storage.disk import OsDisk
@@ -30,6 +31,21 @@ def test_a_part_prints_a_figure_of_each_system_and_removes_its_data(tmp_path: Pa
     assert float(ours) > 0
     assert float(theirs) > 0
     assert float(ratio) == pytest.approx(float(theirs) / float(ours), rel=0.02)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.live
+@pytest.mark.skipif(PROGRAM is None, reason="etcd is not installed")
+def test_etcd_is_measured_beside_ours(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--quick", "--only", "etcd", "--dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("1 client: commands/s", "64 clients: commands/s", "a node catches up 2000 entries, s"):
+        row = next(line for line in done.stdout.splitlines() if line.startswith(name))
+        ours, theirs, *_ = row.removeprefix(name).replace(",", "").split()
+        assert float(ours) > 0
+        assert float(theirs) > 0
     assert list(tmp_path.iterdir()) == []
 
 
