@@ -22,6 +22,9 @@ HANDFUL = 8
 SPEND, SPEND_ON_MANY = 30_000, 300_000
 """Steps spent on reducing one core of at most `HANDFUL` operations, or a larger one. The result is always a core."""
 
+FEW = 32
+"""The most operations of which `ends_dead` tries to show that they have no order."""
+
 REMEMBERED = 400
 """At most this many writes that ended before the core's first call are searched one by one. With more of them, the
 search over a register starts from every state that the core can see instead."""
@@ -30,12 +33,16 @@ INFINITY = float("inf")
 
 
 class Reducer:
-    """Reduces a core of one key's history. Operations that were called after `cut` are ignored."""
+    """Reduces a core of one key's history. Operations that were called after `cut` are ignored. Takes at most `most`
+    steps of search."""
 
-    def __init__(self, operations: Sequence[Operation], model: Model, cut: float = INFINITY) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], model: Model, cut: float = INFINITY, most: int = SPEND_ON_MANY
+    ) -> None:
         self.operations = operations
         self.model = model
         self.cut = cut
+        self.most = most
         self.spent = 0
         self.given_up = False
         """Whether the budget ended before it was known that an operation is needed."""
@@ -58,6 +65,16 @@ class Reducer:
                 kept = rest
         return kept
 
+    def ends_dead(self, certain: Sequence[Operation]) -> bool:
+        """Whether the last few of these have no order. This proves a violation long before a search over all of them
+        ends, since a core is small nearly always."""
+        size = 1
+        while size <= FEW and self.spent < self.most:
+            if self.dies(certain[-size:]):
+                return True
+            size *= 2
+        return False
+
     def last_of(self, certain: Sequence[Operation]) -> list[Operation]:
         """The shortest suffix of these that still has no order, reduced further by taking out parts of it."""
         size = 4
@@ -78,7 +95,7 @@ class Reducer:
 
     def dies(self, core: Sequence[Operation], forgotten: Operation | None = None) -> bool:
         """Whether these operations have no order with all others relaxed. False also if the budget ends first."""
-        limit = SPEND if len(core) <= HANDFUL else SPEND_ON_MANY
+        limit = min(self.most, SPEND if len(core) <= HANDFUL else SPEND_ON_MANY)
         if self.spent >= limit:
             self.given_up = True
             return False

@@ -406,23 +406,45 @@ class Moves:
 
     def order(self, path: Path) -> list[int]:
         """The tasks of a path, first to last."""
-        kinds, begins = self.problem.kind, self.problem.begins
+        kinds = self.problem.kind
         backwards: list[int] = []
         slipped: list[int] = []
-        while path is not None:
-            path, what, turn, mask, task = path
-            self.open.seek(turn)
-            tasks = sorted(self.open.tasks(mask), key=begins.__getitem__, reverse=True)
+        for what, task, tasks in reversed(self._with_tasks(path)):
             if what == SLIPPED:
-                slipped += (*tasks, task)
+                slipped += (*reversed(tasks), task)
             elif what == PLACED:
                 backwards.append(task)
                 if kinds[task] == WRITE:
                     backwards += slipped
                     slipped = []
             elif what == SATISFIED:
-                backwards += tasks
+                backwards += reversed(tasks)
             else:
-                backwards += (~task for task in tasks)
+                backwards += [~task for task in reversed(tasks)]
         explicit = {task for task in backwards if task >= 0}
         return [max(task, ~task) for task in reversed(backwards) if task >= 0 or ~task not in explicit]
+
+    def _with_tasks(self, path: Path) -> list[tuple[int, int, list[int]]]:
+        """The parts of a path, first to last: (what, task, the tasks of the mask by their calls)."""
+        parts = []
+        while path is not None:
+            path, *part = path
+            parts.append(part)
+        bits, calls = self.turns.bit, self.turns.calls
+        holders: dict[int, int] = {}
+        reached = 0
+        made = []
+        for what, turn, mask, task in reversed(parts):
+            while reached < turn:
+                reached += 1
+                for called in calls[reached]:
+                    holders[bits[called]] = called
+            tasks = []
+            while mask:
+                bit = mask & -mask
+                tasks.append(holders[bit])
+                mask ^= bit
+            if len(tasks) > 1:
+                tasks.sort(key=self.problem.begins.__getitem__)
+            made.append((what, task, tasks))
+        return made

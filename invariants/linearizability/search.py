@@ -83,16 +83,14 @@ class Search:
         return self._moves.order(self._end.path)
 
     def run(self, steps: int) -> Outcome:
-        moves, last, front = self._moves, self._moves.turns.last, self._front
+        moves, front = self._moves, self._front
         limit = moves.steps + steps
         while self.outcome is None and moves.steps < limit:
             if not front and not self._widen():
                 self.outcome = "dead"
                 break
             at = heapq.heappop(front)[3]
-            if at.turn == last:
-                self.outcome, self._end = "found", at
-            elif not self._dominated(at):
+            if not self._dominated(at):
                 passed = moves.let_go(at)
                 if passed is not None:
                     self._add(passed, LET_GO)
@@ -106,6 +104,8 @@ class Search:
         return self.outcome
 
     def _add(self, at: Configuration, handicap: int = 0) -> None:
+        if at.turn == self._moves.turns.last:
+            self.outcome, self._end = "found", at
         self._serial -= 1
         promise = at.duties.bit_count() - 2 * at.turn + handicap
         heapq.heappush(self._front, (at.turn, promise, self._serial, at))

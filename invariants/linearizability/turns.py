@@ -170,26 +170,36 @@ class Open:
     def _flip(self, task: int) -> None:
         """Adds a task, or takes it out."""
         problem, bit = self._problem, self._turns.bit[task]
-        kind, a, b = problem.kind[task], problem.a[task], problem.b[task]
+        kind = problem.kind[task]
         if kind == READ:
-            _flip(self.reads, a, bit)
+            masks, key = self.reads, problem.a[task]
         elif kind == WRITE:
             self.all_writes ^= bit
-            _flip(self.writes, b, bit)
+            masks, key = self.writes, problem.b[task]
         elif kind == CAS:
             self.all_cas ^= bit
-            _flip(self.cas_from, a, bit)
-            into = self.cas.setdefault(a, {})
-            _flip(into, b, bit)
+            a = problem.a[task]
+            into = self.cas.get(a)
+            if into is None:
+                into = self.cas[a] = {}
+            _flip(into, problem.b[task], bit)
             if not into:
                 del self.cas[a]
-        elif kind == APPEND:
-            self.appends ^= bit
+            masks, key = self.cas_from, a
         elif kind == NOT:
             self.all_nots ^= bit
-            _flip(self.nots, a, bit)
+            masks, key = self.nots, problem.a[task]
+        elif kind == APPEND:
+            self.appends ^= bit
+            return
         else:
             self.strings ^= bit
+            return
+        mask = masks.get(key, 0) ^ bit
+        if mask:
+            masks[key] = mask
+        else:
+            del masks[key]
 
     def tasks(self, mask: int) -> list[int]:
         """The tasks of a mask, in the order of their bits."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from brute_force import linearizable, needless, sound
 from raft_chaos.invariants.linearizability.blocks import Violation
-from raft_chaos.invariants.linearizability.check import check
+from raft_chaos.invariants.linearizability.check import KeySearch, check
 from raft_chaos.invariants.linearizability.operations import Model, Operation
 from raft_chaos.invariants.linearizability.order import first_fault
 from raft_chaos.invariants.linearizability.problem import Problem, parts
@@ -28,6 +28,9 @@ def answer_differs(operations: Sequence[Operation], model: Model, valid: bool) -
     answer = check(operations, model)
     if answer.verdict != ("valid" if valid else "violated") or answer.judged != len(operations):
         return f"{answer}, but it is {'valid' if valid else 'violated'}"
+    alone = check(operations, model, explain=False)
+    if (alone.verdict, alone.judged, alone.core) != (answer.verdict, answer.judged, ()):
+        return f"the verdict alone is {alone}, but with an explanation {answer}"
     if valid:
         return ""
     if linearizable(answer.core, model) or not sound(operations, answer.core, model):
@@ -58,6 +61,9 @@ def search_differs(operations: Sequence[Operation], model: Model, valid: bool) -
         return f"the search says {outcome}"
     if not valid:
         return ""
+    early = KeySearch("k", list(operations), model)
+    if early.run(1) is None and early.fails_locally(1_000) and early.outcome == "dead":
+        return "a few operations are said to have no order"
     order = [search.problem.operations[task] for task in search.order()]
     fault = first_fault(operations, order, model)
     return f"the order of the search does not hold: {fault}" if fault is not None else ""
