@@ -24,7 +24,7 @@ import msgspec
 from tabulate import tabulate
 
 from raft_chaos.chaos.processes.supervisor import Supervisor
-from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.lockstep.driver import PRELOADED, LockstepDriver
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.config import ScheduleConfig
@@ -88,7 +88,7 @@ def lockstep(folder: Path) -> float:
     schedule = msgspec.structs.replace(generate(1, config), faults=[])
     steps, began, run = 0, 0.0, RunDir(folder)
     recorder = Recorder(run, nodes_write=True)
-    with Supervisor() as supervisor, LockstepDriver(run, None, supervisor) as driver:
+    with Supervisor(PRELOADED) as supervisor, LockstepDriver(run, None, supervisor) as driver:
         virtual = VirtualRun(schedule, timing=Timing(150_000, 300_000, 50_000), driver=driver, recorder=recorder)
         took = virtual.cluster._took
 

@@ -42,13 +42,13 @@ from raft_chaos.chaos.processes.shortage import HarnessError, sentence
 
 # The fork server imports these once, and skips a name that it cannot import. A child first runs the main module of its
 # parent again; the console script imports cli.entry, and what is behind it only when it is called. Nothing but what
-# nodes need: each node has all of it in its memory. A proxy, of which a run starts one, imports the rest by itself.
+# nodes need: each node has all of it in its memory. A proxy, of which a run starts one, imports the rest by itself; the
+# world lockstep adds its own node to these.
 PRELOAD = (
     "raft_chaos.chaos.processes.safe_path",
     "raft_chaos.chaos.processes.first_steps",
     "raft_chaos.chaos.cli.entry",
     "raft_chaos.chaos.targets.raft_process",
-    "raft_chaos.chaos.run.lockstep.node_process",
     "uvloop",
 )
 GONE_TIMEOUT_S = 5.0

@@ -27,7 +27,7 @@ from raft_chaos.chaos.reproduction.live_rate import LiveRun, interval, not_appli
 from raft_chaos.chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
 from raft_chaos.chaos.reproduction.system import on_this_machine
 from raft_chaos.chaos.run.directory import begin
-from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.lockstep.driver import PRELOADED, LockstepDriver
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.option import known
 from raft_chaos.chaos.run.settings import EXECUTION, new_run_dir, program
@@ -182,7 +182,7 @@ def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
         if asked.world == "sim":
             done = reproduce_with(reproduction, MemoryDriver(parts_of(core)), recorder)
         else:
-            with Supervisor() as supervisor, LockstepDriver(run, core, supervisor) as driver:
+            with Supervisor(PRELOADED) as supervisor, LockstepDriver(run, core, supervisor) as driver:
                 done = reproduce_with(reproduction, driver, recorder)
     finally:
         recorder.close()

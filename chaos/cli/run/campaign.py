@@ -18,7 +18,6 @@ from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.common import fail, say_prose
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.campaign_view import CampaignView
-from raft_chaos.chaos.cli.start import importing
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import World
 from raft_chaos.reports.campaign.paired import FEWEST
@@ -75,8 +74,8 @@ def run_campaign(
             _go(campaign, totals, workers, quiet=quiet)
         except CampaignError as error:
             fail(str(error))
-    with importing():
-        from raft_chaos.chaos.cli.run import campaign_outcome
+    from raft_chaos.chaos.cli.run import campaign_outcome
+
     interrupted = totals.stopped.startswith(INTERRUPTED)
     return campaign_outcome.result(campaign, totals, as_json=as_json, interrupted=interrupted)
 
@@ -135,8 +134,8 @@ def _go(campaign: Campaign, totals: SeedTotals, workers: Workers, *, quiet: bool
                 else:
                     _observe(totals, end)
                     if end.run is not None and (reported := reported + 1) <= MOST_REPORTED:
-                        with importing():  # it makes pages, which most campaigns never do
-                            from raft_chaos.chaos.cli.run import campaign_outcome
+                        from raft_chaos.chaos.cli.run import campaign_outcome  # most campaigns make no pages
+
                         campaign_outcome.report(end.run)
                 view.show(end)
         totals.stopped = campaign.stopped

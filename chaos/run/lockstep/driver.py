@@ -19,7 +19,7 @@ import msgspec
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.processes.first_steps import MainOf
-from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.processes.supervisor import PRELOAD, Child, Supervisor
 from raft_chaos.chaos.run.lockstep.control import (
     Answer,
     AskRead,
@@ -60,6 +60,8 @@ from raft_chaos.raft.server.exit_codes import EXIT_CRASHED
 from raft_chaos.raft.storage.failing import Failing
 
 NODE_MAIN = MainOf("run.lockstep.node_process:node_main")
+PRELOADED = (*PRELOAD, "raft_chaos.chaos.run.lockstep.node_process")
+"""What the fork server imports for a run in this world, and for one in live that may follow."""
 
 _A = TypeVar("_A", bound=Answer)
 

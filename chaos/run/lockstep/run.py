@@ -8,7 +8,7 @@ from raft_chaos.chaos.processes.interrupts import held
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.directory import begin, failure_marked, finish
-from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.lockstep.driver import PRELOADED, LockstepDriver
 from raft_chaos.chaos.run.pace import pace_of, virtual
 from raft_chaos.chaos.run.peer_secret import peer_secret
 from raft_chaos.chaos.run.sim.recorder import Recorder
@@ -44,7 +44,7 @@ def run_lockstep(
         with (
             closing(Recorder(run, nodes_write=True)) as recorder,
             peer_secret(run, wanted=peer_auth) as secret,
-            Supervisor() as supervisor,
+            Supervisor(PRELOADED) as supervisor,
             LockstepDriver(run, mutant, supervisor, secret) as driver,
         ):
             one = VirtualRun(

@@ -13,7 +13,7 @@ from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.directory import begin, failure_marked, finish
-from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.lockstep.driver import PRELOADED, LockstepDriver
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.nodes.driver import Driver
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
@@ -56,7 +56,7 @@ class VirtualStage:
     def _driver(self, opening: ExitStack, world: str, mutant: str | None) -> Driver:
         if world == "sim":
             return MemoryDriver(parts_of(mutant))
-        supervisor = opening.enter_context(Supervisor())
+        supervisor = opening.enter_context(Supervisor(PRELOADED))
         return opening.enter_context(LockstepDriver(self.run, mutant, supervisor))
 
     def new_nemesis(self) -> Nemesis:

@@ -12,6 +12,7 @@ import raft_chaos.chaos
 from builders.imports import imported_by
 from raft_chaos.chaos.processes.first_steps import MainOf
 from raft_chaos.chaos.processes.supervisor import PRELOAD
+from raft_chaos.chaos.run.lockstep.driver import PRELOADED
 
 OPTIONAL = {"uvloop"}
 """Of other projects; a node goes without them."""
@@ -19,7 +20,7 @@ OPTIONAL = {"uvloop"}
 NOT_FOR_NODES = {"cryptography", "jinja2", "psutil", "pydantic", "rich", "tabulate", "typer", "vl_convert"}
 
 
-@pytest.mark.parametrize("name", PRELOAD)
+@pytest.mark.parametrize("name", PRELOADED)
 def test_it_can_be_imported(name: str) -> None:
     if name in OPTIONAL:
         pytest.importorskip(name)
@@ -27,13 +28,16 @@ def test_it_can_be_imported(name: str) -> None:
         import_module(name)
 
 
-def test_a_node_has_nothing_in_memory_that_it_does_not_need() -> None:
+@pytest.mark.parametrize("preload", [PRELOAD, PRELOADED], ids=["live", "lockstep"])
+def test_a_node_has_nothing_in_memory_that_it_does_not_need(preload: tuple[str, ...]) -> None:
     """Each node is a copy of the fork server."""
-    modules = imported_by(name for name in PRELOAD if name not in OPTIONAL)
+    modules = imported_by(name for name in preload if name not in OPTIONAL)
     assert modules.isdisjoint(NOT_FOR_NODES)
     ours = ("raft_chaos.reports", "raft_chaos.invariants.checkers", "raft_chaos.chaos.run.live")
     assert not [name for name in modules if name.startswith(ours)]
     assert not [name for name in modules if name.startswith("raft_chaos.chaos.mutants.")]
+    faults = [name for name in modules if name.startswith("raft_chaos.chaos.faults")]
+    assert preload is PRELOADED or not faults, "what a run does to nodes is for its controller"
 
 
 def test_each_main_function_is_where_its_starter_says() -> None:
