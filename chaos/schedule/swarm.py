@@ -50,6 +50,9 @@ FEATURE_SHARE = 0.4
 """The share of the seeds whose nodes have a feature."""
 JOINT_SHARE = 0.6
 """The share of the seeds whose members change by joint consensus, of those whose members may change."""
+SOME_VOTE_SHARE = 0.4
+"""The share of the seeds of a swarm in which only some nodes vote at first, of those whose members may change."""
+FIRST_VOTERS = (3, 4)
 SNAPSHOT_EVERY_RANGE = (5, 200)
 """After how many entries a snapshot is taken (log scale), in a seed that has snapshots: few, so that there are many."""
 CACHE_BYTES_RANGE = (300, 10_000)
@@ -232,7 +235,7 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
     rng = stream(seed, "features/membership")
     if (rng.random() < FEATURE_SHARE and "membership" in config.faults) or config.faults == ("membership",):
         mode: Literal["joint", "single"] = "joint" if rng.random() < JOINT_SHARE else "single"
-        drawn = msgspec.structs.replace(drawn, check_quorum=True, membership=mode)
+        drawn = msgspec.structs.replace(drawn, check_quorum=True, membership=mode, first_voters=_first(seed, config))
     return msgspec.structs.replace(
         drawn,
         lease_reads="lease_reads" in flags and drawn.check_quorum,
@@ -240,6 +243,13 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
         cache_bytes=_number(stream(seed, "features/cache_bytes"), CACHE_BYTES_RANGE),
         max_sessions=_number(stream(seed, "features/max_sessions"), (max(1, config.clients - 1), 2 * config.clients)),
     )
+
+
+def _first(seed: int, config: ScheduleConfig) -> int:
+    """How many nodes of a swarm are members when the cluster begins; 0, or more than there are: all."""
+    rng = stream(seed, "features/first_voters")
+    there, voters = rng.random() < SOME_VOTE_SHARE, rng.choice(FIRST_VOTERS)
+    return voters if there and config.swarm else 0
 
 
 def _number(rng: Random, between: tuple[int, int]) -> int:
