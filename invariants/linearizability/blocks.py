@@ -29,7 +29,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -43,6 +43,7 @@ Members: TypeAlias = list[tuple[int, int, Operation]]
 """(place of its version, time of its call, operation). Sorted, they give the order inside a block."""
 
 call_of = attrgetter("called")
+place_and_call = itemgetter(0, 1)
 
 
 class Violation(NamedTuple):
@@ -98,7 +99,7 @@ def written(writer: Operation, reads: list[Operation] | None) -> Block | Violati
 
 def block(members: Members, writer: Operation | None, shows: Operation | None = None) -> Block | Violation:
     """The block of these operations, or the reason why they have no order. `members` need not be sorted."""
-    members.sort(key=lambda member: member[:2])
+    members.sort(key=place_and_call)
     order = [operation for _, _, operation in members]
     ended = begun = before = order[0]
     first, last = return_of(ended), ended.called

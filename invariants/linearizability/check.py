@@ -197,7 +197,7 @@ class KeySearch(Search):
 
 
 def _search(judged: int, left: list[KeySearch], budget: int, explain: bool) -> Answer:
-    """Searches all keys in turns, each turn twice as long, so that a violated key does not wait behind a hard one."""
+    """Searches all keys in turns, each half as long again, so that a violated key does not wait behind a hard one."""
     spent, slice_ = sum(search.steps for search in left), FIRST_SLICE
     while left:
         remaining = []
@@ -207,6 +207,8 @@ def _search(judged: int, left: list[KeySearch], budget: int, explain: bool) -> A
             before = search.steps
             if search.run(max(0, min(slice_, budget - spent))) is None:
                 spent += search.fails_locally(slice_ // 4)
+                if search.outcome is None:
+                    search.restart_if_stuck()
             spent += search.steps - before
             if search.outcome is not None:
                 answer = search.answer(judged, explain)
@@ -214,7 +216,7 @@ def _search(judged: int, left: list[KeySearch], budget: int, explain: bool) -> A
                     return answer
             else:
                 remaining.append(search)
-        left, slice_ = remaining, slice_ * 2
+        left, slice_ = remaining, slice_ * 3 // 2
     return Answer("valid", judged, steps=spent)
 
 

@@ -22,6 +22,9 @@ from raft_chaos.invariants.linearizability.states import FIRST
 Outcome: TypeAlias = Literal["found", "dead"] | None
 Waiting: TypeAlias = tuple[int, int, int, Configuration]
 """A configuration with its turn, its promise (the less, the better) and a number that makes the newest the least."""
+HASH = 40_503
+"""An odd number whose multiples differ in all bits: it varies the preferences of a search that begins again."""
+
 LET_GO = 4
 """How much less promising it is, as many events, to pass the return of an operation without placing it."""
 
@@ -59,13 +62,19 @@ class Search:
     def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
         self.problem = problem
         self.outcome: Outcome = None
+        self._starts = starts
         self._moves = Moves(problem)
+        self._end: Configuration | None = None
+        self._restarts = 0
+        self._begin()
+
+    def _begin(self) -> None:
         self._front: list[Waiting] = []
         self._waiting: list[list[tuple[int, int, Configuration]]] = [[] for _ in range(self._moves.turns.last + 1)]
         self._seen: dict[tuple[int, int, int], Seen] = {}
         self._width, self._reached, self._serial = 1, 0, 0
-        self._end: Configuration | None = None
-        for state in starts:
+        self._noted = self._moves.furthest = 0
+        for state in self._starts:
             self._add(self._moves.start(state))
 
     @property
@@ -103,11 +112,22 @@ class Search:
                     self._narrow()
         return self.outcome
 
+    def restart_if_stuck(self) -> None:
+        """Begins again, with other preferences among what is about equally promising, unless the search has got further
+        since the last call. An unlucky guess can cost more than many new beginnings."""
+        if self._moves.furthest > self._noted:
+            self._noted = self._moves.furthest
+        else:
+            self._restarts += 1
+            self._begin()
+
     def _add(self, at: Configuration, handicap: int = 0) -> None:
         if at.turn == self._moves.turns.last:
             self.outcome, self._end = "found", at
         self._serial -= 1
         promise = at.duties.bit_count() - 2 * at.turn + handicap
+        if self._restarts:
+            promise += (self._serial * (HASH + 2 * self._restarts) >> 8) % (1 + self._restarts % 4)
         heapq.heappush(self._front, (at.turn, promise, self._serial, at))
 
     def _narrow(self) -> None:

@@ -98,9 +98,13 @@ def _generation(
         members.append((0, puts[start][0].called, puts[start][0]))
     writer = puts[start][0] if start else None
     at, used = len(start), set()
+    place = 0
     while at < len(longest):
-        token = next((longest[at : at + size] for size in lengths if longest[at : at + size] in tokens), None)
-        if token is None:
+        for size in lengths:
+            token = longest[at : at + size]
+            if token in tokens:
+                break
+        else:
             odd = format.shown(longest[at:])
             argument = format.contradiction(
                 f"{format.sentence(reader)}, of which {odd} is not composed of written values"
@@ -115,9 +119,10 @@ def _generation(
             )
             return Violation((reader,), format.contradiction(format.sentence(reader), once))
         used.add(token)
-        at += len(token)
-        places[at] = 2 * len(used)
-        members.append((places[at], appended[0].called, appended[0]))
+        at += size
+        place += 2
+        places[at] = place
+        members.append((place, appended[0].called, appended[0]))
     for text in texts:
         if len(text) not in places or not longest.startswith(text):
             other = reads[text][0]

@@ -59,6 +59,12 @@ def search_differs(operations: Sequence[Operation], model: Model, valid: bool) -
     outcome = search.run(10**6)
     if outcome != ("found" if valid else "dead"):
         return f"the search says {outcome}"
+    again = Search(search.problem)
+    if again.run(1) is None:
+        again.restart_if_stuck()
+        again.restart_if_stuck()
+    if again.run(10**6) != outcome:
+        return f"the search that began again says {again.outcome}"
     if not valid:
         return ""
     early = KeySearch("k", list(operations), model)
