@@ -40,6 +40,7 @@ def _can_compile() -> bool:
 
 def run(folder: Path, *words: str | Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAFT_CHAOS_PURE")}
+    environment["MYPYC_OPT_LEVEL"] = "0"  # a third of the time
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
@@ -121,10 +122,10 @@ print(json.dumps([importlib.import_module(name).__file__ for name in {HOT!r}]))
 )
 def test_both_give_the_same_traces(installed: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     program = (sys.executable, "-c", "from raft_chaos.chaos.cli.entry import main; main()")
-    words = ("selfcheck", "--native", "--seeds", "1..12", "--duration", "8", "--json")
+    words = ("selfcheck", "--native", "--seeds", "1..5", "--duration", "6", "--json")
     done = run(tmp_path, *program, *words, *more, path=installed)
     assert done.returncode == EXIT_VALID, done.stdout + done.stderr
-    assert json.loads(done.stdout)["equal"] == 12
+    assert json.loads(done.stdout)["equal"] == 5
 
 
 @pytest.mark.slow
