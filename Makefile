@@ -65,7 +65,7 @@ rabbitmq: .venv/ready
 bench: .venv/ready
 	@$(BIN)/python -m bench --json build/bench.json
 
-# The hot modules, compiled into .venv: half of the CPU time. It needs a C compiler, and some minutes.
+# The hot modules, compiled into .venv: six tenths of the CPU time. It needs a C compiler, and some minutes.
 native: .venv/ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./native
 

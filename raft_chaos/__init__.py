@@ -86,7 +86,7 @@ def _use_compiled() -> str:
 
 
 WHY_PURE = _use_compiled()
-"""Why no compiled modules are in use; "" if they are. They give the same traces as the sources, in about half of the
+"""Why no compiled modules are in use; "" if they are. They give the same traces as the sources, in six tenths of the
 time (docs/native.md)."""
 
 
