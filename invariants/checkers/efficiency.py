@@ -89,7 +89,7 @@ class _Node:
     def __init__(self, ends_us: int) -> None:
         self.ends_us = ends_us
         self.last_index = 0
-        """The highest that its log has had."""
+        """The highest that its log has had; it may be shorter by now."""
         self.size = 0
         """The bytes of all commands that its log has had, as far as it reported them."""
         self.acknowledged: Acknowledged | None = None
@@ -187,13 +187,15 @@ class Efficiency(Checker):
         node.size += event.size
         if event.index > node.last_index:
             node.last_index = event.index
+        if node.transfers is not None and event.term == node.transfers.term:
+            node.transfers.has(event.index)
 
     def _on_acknowledged(self, event: MessageReceived) -> None:
         node = self._of(event)
         if node.acknowledged is not None:
             node.acknowledged.received(event)
         if node.transfers is not None:
-            node.transfers.received(event, node.last_index)
+            node.transfers.received(event)
 
     def _on_sent(self, event: MessageSent) -> None:
         node = self._of(event)
@@ -210,6 +212,8 @@ class Efficiency(Checker):
         if event.type == APPEND and node.acknowledged is not None:
             if event.prev_log_index > node.last_index:  # it sends entries before its own disk has them
                 node.last_index = event.prev_log_index
+            if node.transfers is not None:
+                node.transfers.has(event.prev_log_index)
             if (known := node.acknowledged.ignored_by(event)) is not None:
                 self._needless(event, known)
 

@@ -34,12 +34,13 @@ class _Transfer:
 class SnapshotTransfers:
     """Those of one leadership: of `term`, which began at `since_us`."""
 
-    __slots__ = ("_acknowledged", "_heard_us", "_silent_us", "_since_us", "_to", "term")
+    __slots__ = ("_acknowledged", "_heard_us", "_last_index", "_silent_us", "_since_us", "_to", "term")
 
     def __init__(self, term: int, since_us: int, silent_us: int) -> None:
         self.term = term
         self._since_us = since_us
         self._silent_us = silent_us
+        self._last_index = 0
         self._heard_us: dict[str, int] = {}  # by follower, when it acknowledged anything last
         self._acknowledged: dict[str, int] = {}
         self._to: dict[str, _Transfer] = {}
@@ -51,8 +52,14 @@ class SnapshotTransfers:
         self._acknowledged.clear()
         self._to.clear()
 
-    def received(self, event: MessageReceived, last_index: int) -> None:
-        """An acknowledgement; the leader has had at least `last_index` entries by then."""
+    def has(self, index: int) -> None:
+        """The leader has the entry at this index: it has appended it in this term, or sent what follows it. What its
+        log had before may have been cut off since."""
+        if index > self._last_index:
+            self._last_index = index
+
+    def received(self, event: MessageReceived) -> None:
+        """An acknowledgement."""
         if event.term != self.term:
             return
         follower = event.sender
@@ -63,7 +70,7 @@ class SnapshotTransfers:
             transfer.is_void |= self._is_silent(follower, event.t_us)
             if transfer.done is None and event.match_index >= transfer.index:
                 transfer.is_void |= event.type != INSTALLED
-                transfer.done, transfer.owed = event, last_index
+                transfer.done, transfer.owed = event, self._last_index
         self._heard_us[follower] = event.t_us
 
     def sent(self, event: MessageSent) -> tuple[MessageSent, MessageReceived, int] | None:

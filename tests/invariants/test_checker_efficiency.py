@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from event_scripts import follows, leads, started
 from raft_chaos.invariants.checkers.efficiency import MOST_TIMES, PER_CLIENT, SILENT_TIMEOUTS, Efficiency
@@ -14,6 +15,7 @@ from raft_chaos.invariants.events import (
     EntryAppended,
     Event,
     FaultInjected,
+    LogTruncated,
     Members,
     MessageReceived,
     MessageSent,
@@ -257,3 +259,10 @@ def test_a_newer_snapshot_may_take_the_place_of_one_that_has_not_arrived() -> No
 def test_a_leader_whose_clock_was_wrong_may_have_taken_it_for_silent() -> None:
     clock = FaultInjected(node=HARNESS, inc=1, t_us=0, fault="f1", type="clock", targets=("n1",), detail="")
     assert verdict([*BEGUN, GOT, snapshot(8, 30), clock, VIRTUAL], TIMED).outcome == "valid"
+
+
+def test_what_a_log_had_before_it_was_cut_off_is_not_owed() -> None:
+    before = [replace(event, term=0) for event in appends(12) if isinstance(event, EntryAppended)]
+    cut = LogTruncated(node="n1", inc=1, t_us=0, from_index=7)
+    led = [leads("n1", 1), *appends(8)[6:], snapshot(5), GOT, acknowledged(8, 30)]
+    assert verdict([started("n1"), *before, cut, *led, snapshot(9, 40), VIRTUAL], TIMED).outcome == "valid"
