@@ -32,14 +32,13 @@ from dataclasses import dataclass, field
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.configuration import Configuration, decide
-from raft_chaos.invariants.checkers.disturbed import Disturbed
+from raft_chaos.invariants.checkers.disturbed import RightClocks
 from raft_chaos.invariants.events import (
     ConfigurationUsed,
     Event,
     Members,
     MessageReceived,
     MessageSent,
-    PhaseStarted,
     RoleChanged,
     Started,
 )
@@ -96,29 +95,23 @@ class CheckQuorum(Checker):
         self._has_others = len(configuration.nodes) > 1
         self._first = configuration.first
         self._members: dict[str, Members] = {}  # those that each node uses
-        self._disturbed = Disturbed()
+        self._clocks = RightClocks()
         self._leading: dict[str, _Leading] = {}
         self._doubts: list[_Doubt] = []
         self._seen = 0
-        self._is_virtual = self._is_healed = False
 
     def handlers(self) -> Handlers:
         if not self._shortest_us or not self._has_others:
             return {}
         asked: Handlers = {MessageSent: self._on_sent} if self._is_owed else {}
         return {
-            **self._disturbed.handlers(),
+            **self._clocks.handlers(),
             **asked,
-            PhaseStarted: self._on_phase,
             Started: self._on_started,
             RoleChanged: self._on_role,
             MessageReceived: self._on_received,
             ConfigurationUsed: self._on_used,
         }
-
-    def _on_phase(self, event: PhaseStarted) -> None:
-        self._is_virtual |= event.within_us > 0
-        self._is_healed |= event.phase == "liveness"
 
     def _on_started(self, event: Started) -> None:
         self._leading.pop(event.node, None)
@@ -203,9 +196,7 @@ class CheckQuorum(Checker):
         return super().verdict()
 
     def _convicts(self, doubt: _Doubt) -> bool:
-        clock, held = self._disturbed.clock, self._disturbed.held
-        if not self._is_virtual:
-            return not doubt.is_late and self._is_healed and not clock.ever(doubt.node)
-        if clock.meet(doubt.node, doubt.from_us, doubt.to_us):
+        clocks = self._clocks
+        if not clocks.counted(doubt.node, doubt.from_us, doubt.to_us):
             return False
-        return not doubt.is_late or not held.meet(doubt.node, doubt.from_us, doubt.to_us)
+        return not doubt.is_late or (clocks.is_virtual and not clocks.held.meet(doubt.node, doubt.from_us, doubt.to_us))

@@ -85,20 +85,23 @@ class RightClocks(Disturbed):
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_virtual = self._is_healed = False
+        self.is_virtual = False
+        self._is_healed = False
 
     def handlers(self) -> Handlers:
         return {**super().handlers(), PhaseStarted: self._on_phase}
 
     def _on_phase(self, event: PhaseStarted) -> None:
-        self._is_virtual |= event.within_us > 0
+        self.is_virtual |= event.within_us > 0
         self._is_healed |= event.phase == "liveness"
+
+    def is_known(self, node: str) -> bool:
+        """Whether it is known when the node's clock was right."""
+        return self.is_virtual or (self._is_healed and not self.clock.ever(node))
 
     def counted(self, node: str, from_us: int, to_us: int) -> bool:
         """Whether the node's clock was right from one time to the other."""
-        if self._is_virtual:
-            return not self.clock.meet(node, from_us, to_us)
-        return self._is_healed and not self.clock.ever(node)
+        return self.is_known(node) and not self.clock.meet(node, from_us, to_us)
 
 
 def _pause_of(event: NodePaused | NodeResumed | NodeKilled | NodeExited) -> str:

@@ -43,13 +43,12 @@ from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.configuration import Configuration
-from raft_chaos.invariants.checkers.disturbed import Disturbed, Times
+from raft_chaos.invariants.checkers.disturbed import RightClocks, Times
 from raft_chaos.invariants.checkers.timer_resets import FROM_LEADERS, Candidacy, Quiet, Reset, TimerResets
 from raft_chaos.invariants.events import (
     ConfigurationUsed,
     Members,
     MessageReceived,
-    PhaseStarted,
     PreVoteStarted,
     RoleChanged,
     Started,
@@ -77,18 +76,16 @@ class ElectionTimer(Checker):
     def __init__(self, pace: Pace | None, configuration: Configuration) -> None:
         super().__init__()
         self._shortest_us, self._longest_us = pace.election_timeout_us if pace is not None else (0, 0)
-        self._disturbed = Disturbed()
+        self._clocks = RightClocks()
         self._incarnations: list[TimerResets] = []
         self._now: dict[str, TimerResets] = {}  # the current incarnation of each node
         self._first = configuration.first
         self._without_vote = Times()
         self._first_led: dict[str, int] = {}  # the first term in which each node led
-        self._is_virtual = self._is_healed = False
 
     def handlers(self) -> Handlers:
         return {
-            **self._disturbed.handlers(),
-            PhaseStarted: self._on_phase,
+            **self._clocks.handlers(),
             Started: self._on_started,
             RoleChanged: self._on_role,
             PreVoteStarted: self._on_question,
@@ -96,10 +93,6 @@ class ElectionTimer(Checker):
             MessageReceived: self._on_received,
             ConfigurationUsed: self._on_used,
         }
-
-    def _on_phase(self, event: PhaseStarted) -> None:
-        self._is_virtual |= event.within_us > 0
-        self._is_healed |= event.phase == "liveness"
 
     def _on_started(self, event: Started) -> None:
         if self._longest_us:
@@ -145,11 +138,11 @@ class ElectionTimer(Checker):
         """Judges from the start each time: the harness's events may have come before the nodes' or after them."""
         self.judged, self.violations, self.violation_count = 0, [], 0
         for timer in self._incarnations:
-            if self._is_virtual or (self._is_healed and not self._disturbed.clock.ever(timer.node)):
+            if self._clocks.is_known(timer.node):
                 self.judged += len(timer.candidacies)
                 for candidacy in timer.candidacies:
                     self._judge_soon(candidacy)
-            for quiet in timer.quiet() if self._is_virtual else ():
+            for quiet in timer.quiet() if self._clocks.is_virtual else ():
                 self._judge_late(quiet)
         return super().verdict()
 
@@ -158,7 +151,7 @@ class ElectionTimer(Checker):
         waited_us = began.t_us - reset.t_us
         if waited_us >= self._shortest_us - TOLERANCE_US:
             return
-        if not self._disturbed.clock.meet(began.node, reset.t_us, began.t_us):
+        if not self._clocks.clock.meet(began.node, reset.t_us, began.t_us):
             self.violate(
                 f"{who(began)} {_began(began)} {waited_us} µs after {_said(reset)} at "
                 f"{reset.t_us} µs; its shortest election timeout is {self._shortest_us} µs",
@@ -177,7 +170,7 @@ class ElectionTimer(Checker):
         node, due_us = quiet.last.node, quiet.from_us + self._longest_us + TOLERANCE_US
         if quiet.to_us <= due_us:
             return
-        unjudged = (self._disturbed.clock, self._disturbed.held, self._without_vote)
+        unjudged = (self._clocks.clock, self._clocks.held, self._without_vote)
         if any(times.meet(node, quiet.from_us, due_us) for times in unjudged):
             return
         self.violate(

@@ -6,8 +6,8 @@ than snapshots arrive, the follower never catches up. So the leader keeps its lo
 snapshot until the follower has all entries that were there when the snapshot arrived.
 
 It need not keep them for a follower that turns out to have all of the snapshot already, by entries that were under way,
-nor for one that is silent, since that may be dead. `silent_us` is so long that
-a follower that writes a large snapshot is not taken for one.
+nor for one that is silent, since that may be dead. `silent_us` is so long that a follower that writes a large snapshot
+is not taken for one.
 """
 
 from __future__ import annotations
