@@ -39,6 +39,6 @@ def parts_of(mutant: str | None) -> Parts:
     """
     if mutant is None:
         return Parts()
-    sabotages, mutants = __getattr__("SABOTAGES"), __getattr__("MUTANTS")
-    parts: Parts = (sabotages[mutant] if mutant in sabotages else mutants[mutant]).parts
-    return parts
+    from raft_chaos.chaos.mutants import catalogue, sabotage
+
+    return (sabotage.SABOTAGES if mutant in sabotage.SABOTAGES else catalogue.MUTANTS)[mutant].parts
