@@ -17,7 +17,7 @@ found a violation.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
 from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast
@@ -54,7 +54,7 @@ from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.checkers.stable_leadership import StableLeadership
 from raft_chaos.invariants.checkers.stale_reads import StaleReads
-from raft_chaos.invariants.events import AnyEvent, Event
+from raft_chaos.invariants.events import AnyEvent, Event, MessageReceived, MessageSent
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.rundir import RunDir, RunInfo
@@ -62,6 +62,8 @@ from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
 
 _Routes: TypeAlias = dict[Callable[[Any], None], tuple[Checker, ...]]
 """Each handler, and the checkers whose verdict is lost if it raises (its own checker; for a view, all its users)."""
+
+_Kind = TypeVar("_Kind")
 
 _OF_ALL_NODES = (LeaderRecognized, LivenessUnderFault, StableLeadership)
 
@@ -98,7 +100,6 @@ class Judge:
         self._logs = NodeLogs()
         self._past = CausalPast(configuration)
         self._keys = ClientKeys()
-        self._efficiency = Efficiency(pace)
         self._leaderships = Leaderships()
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [
@@ -125,7 +126,7 @@ class Judge:
             LivenessUnderFault(self._leaderships, pace),
             Recovery(configuration),
             StableLeadership(self._leaderships),
-            self._efficiency,
+            Efficiency(pace),
         ]
         judged = [checker for checker in event_checkers if has_times or not checker.goes_by_time]
         if not configuration.all_vote:  # what is owed to all nodes is owed to the members alone
@@ -150,6 +151,7 @@ class Judge:
         self._failures: dict[str, str] = {}  # by invariant: what its checker raised
 
         self._routes: dict[type[Event], _Routes] = {}
+        self._of_messages: dict[type[Event], dict[str, _Routes]] = {MessageSent: {}, MessageReceived: {}}  # by type
         for checker in self._checkers:
             self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
@@ -160,7 +162,11 @@ class Judge:
 
     def _route(self, concerned: tuple[Checker, ...], handlers: Handlers) -> None:
         for kind, handler in handlers.items():
-            self._routes.setdefault(kind, {})[handler] = concerned
+            if isinstance(kind, tuple):
+                kind_of_message, of_type = kind
+                self._of_messages[kind_of_message].setdefault(of_type, {})[handler] = concerned
+            else:
+                self._routes.setdefault(kind, {})[handler] = concerned
 
     @property
     def checkers(self) -> Sequence[Checker]:
@@ -180,23 +186,20 @@ class Judge:
     def _read(self) -> None:
         """Passes on the events that were observed since the last call."""
         events, self._unread = self._unread, []
+        of_messages, of_others = self._of_messages, self._routes
         for event in events:
-            if event.__class__ in self._routes:
-                routes = self._routes[event.__class__]
-                for handler in routes:
-                    try:
-                        handler(event)
-                    except Exception as error:
-                        self._failed(routes[handler], error)
-        if (
-            self._efficiency in self._by_events
-            and self._efficiency.applies
-            and self._efficiency.invariant not in self._failures
-        ):
-            try:
-                self._efficiency.observe(events)
-            except Exception as error:
-                self._failed((self._efficiency,), error)
+            kind = event.__class__
+            if kind is MessageSent or kind is MessageReceived:
+                routes = of_messages[kind].get(event.type)
+            else:
+                routes = of_others.get(kind)
+            if routes is None:
+                continue
+            for handler in routes:
+                try:
+                    handler(event)
+                except Exception as error:
+                    self._failed(routes[handler], error)
         if self._by_past:
             try:
                 self._past.observe(events)
@@ -238,15 +241,18 @@ class Judge:
         """Like Jepsen's check-safe: a checker that raises has an unknown verdict, and the others continue."""
         for checker in concerned:
             self._failures.setdefault(checker.invariant, f"the checker itself failed: {type(error).__name__}: {error}")
-        # New dictionaries, since `observe` is iterating over one of the old ones.
-        self._routes = {
-            kind: {
+        self._keep_heeded(self._routes)
+        for by_type in self._of_messages.values():
+            self._keep_heeded(by_type)
+
+    def _keep_heeded(self, by_kind: dict[_Kind, _Routes]) -> None:
+        for kind, routes in by_kind.items():
+            # A new dictionary, since `_read` is iterating over one of the old ones.
+            by_kind[kind] = {
                 handler: relying
                 for handler, relying in routes.items()
-                if any(c.invariant not in self._failures for c in relying)
+                if any(checker.invariant not in self._failures for checker in relying)
             }
-            for kind, routes in self._routes.items()
-        }
 
     def new_violations(self) -> list[Violation]:
         """The violations found since the last call, in the order of the invariants, at most the first few of each.

@@ -16,8 +16,9 @@ from raft_chaos.invariants.verdict import Outcome, Verdict, Violation
 KEPT_VIOLATIONS = 5
 """How many violations of one invariant are kept with their witness. All violations are counted."""
 
-Handlers: TypeAlias = dict[type[Event], Callable[[Any], None]]
-"""The method to call for each type of event. The checker does not receive other types."""
+Handlers: TypeAlias = dict[type[Event] | tuple[type[Event], str], Callable[[Any], None]]
+"""The method to call for each type of event, or for messages of one type (`messages`). The checker does not receive
+others."""
 
 
 class Checker:

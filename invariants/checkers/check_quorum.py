@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.configuration import Configuration, decide
 from raft_chaos.invariants.checkers.disturbed import RightClocks
+from raft_chaos.invariants.checkers.messages import FROM_LEADERS, REPLIES, when_received, when_sent
 from raft_chaos.invariants.events import (
     ConfigurationUsed,
     Event,
@@ -46,7 +47,6 @@ from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 
 TOLERANCE_US = 1_000
-REPLIES, REQUESTS = ("AppendEntriesReply", "InstallSnapshotReply"), ("AppendEntries", "InstallSnapshot")
 
 
 @dataclass(slots=True)
@@ -103,13 +103,13 @@ class CheckQuorum(Checker):
     def handlers(self) -> Handlers:
         if not self._shortest_us or not self._has_others:
             return {}
-        asked: Handlers = {MessageSent: self._on_sent} if self._is_owed else {}
+        asked = when_sent(self._on_sent, *FROM_LEADERS) if self._is_owed else {}
         return {
             **self._clocks.handlers(),
             **asked,
+            **when_received(self._on_received, *REPLIES),
             Started: self._on_started,
             RoleChanged: self._on_role,
-            MessageReceived: self._on_received,
             ConfigurationUsed: self._on_used,
         }
 
@@ -132,7 +132,7 @@ class CheckQuorum(Checker):
 
     def _on_received(self, event: MessageReceived) -> None:
         led = self._leading.get(event.node)
-        if led is None or event.type not in REPLIES:
+        if led is None:
             return
         led.answered_us[event.sender] = event.t_us
         if event.term == led.began.term:
@@ -156,7 +156,7 @@ class CheckQuorum(Checker):
 
     def _on_sent(self, event: MessageSent) -> None:
         led = self._leading.get(event.node)
-        if led is None or event.t_us < led.in_time_until_us or event.type not in REQUESTS or led.is_late:
+        if led is None or event.t_us < led.in_time_until_us or led.is_late:
             return
         answered = sorted(led.answered_us, key=lambda peer: -led.answered_us[peer])
         needed = self._needed(led, answered)

@@ -19,8 +19,9 @@ Why no correct node is convicted:
   one was sent since it last went back, and a rejection of it is of that very stream (`raft.state.progress`).
 - The leader goes back in the turn in which the rejection arrives. A live node takes several inputs in one turn, and
   may have made a message of that turn before it. But the reports of a turn are those of what arrived, and then those of
-  what it sent. So a message that repeats what was rejected convicts only once something arrives after it, or the node
-  reports a new role: by then that turn is over, and the message that goes back would be reported before.
+  what it sent. So a message that repeats what was rejected convicts only once something arrives after it (but for what
+  leaders send), or the node reports a new role: by then that turn is over, and the message that goes back would be
+  reported before.
 - A message to a node whose link is down is not reported as sent. The next one that is begins before it too.
 - While a snapshot is sent, nothing else is. Afterwards the leader sends what follows the entry that was acknowledged.
 - A node that was removed and is added again may get another answer than before (§6), so it is judged no more in that
@@ -33,9 +34,9 @@ Why no correct node is convicted:
 from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.messages import ABOUT_LEADING, APPEND, REPLIES, SNAPSHOT, when_received, when_sent
 from raft_chaos.invariants.events import ConfigurationUsed, MessageReceived, MessageSent, RoleChanged, Started
 
-APPEND, SNAPSHOT = "AppendEntries", "InstallSnapshot"
 NOTHING_SENT = 1 << 62
 
 
@@ -97,8 +98,10 @@ class ConsistencyCheck(Checker):
             Started: self._on_started,
             RoleChanged: self._on_role_changed,
             ConfigurationUsed: self._on_configuration,
-            MessageSent: self._on_sent,
-            MessageReceived: self._on_received,
+            **when_sent(self._on_append_sent, APPEND),
+            **when_sent(self._on_snapshot_sent, SNAPSHOT),
+            **when_received(self._on_reply, *REPLIES),
+            **when_received(self._on_other, *ABOUT_LEADING),
         }
 
     def _on_started(self, event: Started) -> None:
@@ -120,19 +123,20 @@ class ConsistencyCheck(Checker):
 
     # ---- the leader's side ------------------------------------------------------------------------------------------
 
-    def _on_sent(self, event: MessageSent) -> None:
+    def _on_append_sent(self, event: MessageSent) -> None:
         leadership = self._leads.get(event.node)
         if leadership is None:
             return
-        if event.type == APPEND:
-            follower, prev = leadership.follower(event.to), event.prev_log_index
-            if prev < follower.lowest:
-                follower.lowest = prev
-                follower.settle()
-            elif follower.rejected is not None and follower.again is None:
-                follower.again = event
-                leadership.suspected.append(follower)
-        elif event.type == SNAPSHOT:
+        follower, prev = leadership.follower(event.to), event.prev_log_index
+        if prev < follower.lowest:
+            follower.lowest = prev
+            follower.settle()
+        elif follower.rejected is not None and follower.again is None:
+            follower.again = event
+            leadership.suspected.append(follower)
+
+    def _on_snapshot_sent(self, event: MessageSent) -> None:
+        if (leadership := self._leads.get(event.node)) is not None:
             leadership.follower(event.to).settle()
 
     def _judge_suspected(self, leadership: _Leadership) -> None:
@@ -154,14 +158,18 @@ class ConsistencyCheck(Checker):
 
     # ---- what arrives -----------------------------------------------------------------------------------------------
 
-    def _on_received(self, event: MessageReceived) -> None:
+    def _on_other(self, event: MessageReceived) -> None:
+        if (leadership := self._leads.get(event.node)) is not None and leadership.suspected:
+            self._judge_suspected(leadership)
+
+    def _on_reply(self, event: MessageReceived) -> None:
         leadership = self._leads.get(event.node)
         if leadership is None:
             return
         if leadership.suspected:
             self._judge_suspected(leadership)
         if event.term != leadership.term:
-            return  # another message, or an answer to another leadership
+            return  # an answer to another leadership
         if event.match_index:
             self._on_acknowledged(leadership.follower(event.sender), event)
         elif event.rejected_index:

@@ -39,13 +39,12 @@ Why no correct node is convicted:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from raft_chaos.invariants.checkers.acknowledged import Acknowledged
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.disturbed import RightClocks
+from raft_chaos.invariants.checkers.messages import APPEND, REPLIES, SNAPSHOT, when_received, when_sent
 from raft_chaos.invariants.checkers.snapshot_transfers import SnapshotTransfers
 from raft_chaos.invariants.events import (
     ConfigurationUsed,
@@ -62,8 +61,6 @@ from raft_chaos.invariants.verdict import Verdict
 MOST_TIMES = 50
 PER_CLIENT = 100
 LONGEST_WINDOW_US = 50_000
-APPEND = "AppendEntries"
-SNAPSHOT = "InstallSnapshot"
 REQUESTS = (APPEND, "RequestVote", "PreVote")
 SILENT_TIMEOUTS = 5
 """A peer that acknowledges nothing for so many of the longest election timeouts may get another snapshot: half of the
@@ -128,33 +125,22 @@ class Efficiency(Checker):
         self._doubts: list[_Doubt] = []
 
     def handlers(self) -> Handlers:
-        """What the harness reports; `observe` takes what nodes do."""
-        return self._clocks.handlers()
+        if not self._is_known:
+            return {}
+        return {
+            **self._clocks.handlers(),
+            **when_sent(self._on_sent, *REQUESTS),
+            **when_sent(self._on_snapshot_sent, SNAPSHOT),
+            **when_received(self._on_acknowledged, *REPLIES),
+            EntryAppended: self._on_appended,
+            RoleChanged: self._on_role_changed,
+            Started: self._on_started,
+            ConfigurationUsed: self._on_configuration,
+        }
 
     @property
     def applies(self) -> bool:
         return self._is_known
-
-    def observe(self, events: Iterable[Any]) -> None:
-        """Many events of nodes at once: most of all are messages."""
-        for event in events:
-            kind = event.__class__
-            if kind is MessageSent:
-                if event.type in REQUESTS:
-                    self._on_sent(event)
-                elif event.type == SNAPSHOT:
-                    self._on_snapshot_sent(event)
-            elif kind is MessageReceived:
-                if event.match_index:
-                    self._on_acknowledged(event)
-            elif kind is EntryAppended:
-                self._on_appended(event)
-            elif kind is RoleChanged:
-                self._on_role_changed(event)
-            elif kind is Started:
-                self._on_started(event)
-            elif kind is ConfigurationUsed:
-                self._on_configuration(event)
 
     def _of(self, event: Event) -> _Node:
         return self._nodes.get(event.node) or self._new(event)
@@ -191,6 +177,8 @@ class Efficiency(Checker):
             node.transfers.has(event.index)
 
     def _on_acknowledged(self, event: MessageReceived) -> None:
+        if not event.match_index:
+            return
         node = self._of(event)
         if node.acknowledged is not None:
             node.acknowledged.received(event)

@@ -44,7 +44,8 @@ from __future__ import annotations
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.disturbed import RightClocks, Times
-from raft_chaos.invariants.checkers.timer_resets import FROM_LEADERS, Candidacy, Quiet, Reset, TimerResets
+from raft_chaos.invariants.checkers.messages import FROM_LEADERS, when_received
+from raft_chaos.invariants.checkers.timer_resets import Candidacy, Quiet, Reset, TimerResets
 from raft_chaos.invariants.events import (
     ConfigurationUsed,
     Members,
@@ -86,11 +87,13 @@ class ElectionTimer(Checker):
     def handlers(self) -> Handlers:
         return {
             **self._clocks.handlers(),
+            **when_received(self._on_heard, *FROM_LEADERS),
+            **when_received(self._on_asked, "RequestVote"),
+            **when_received(self._on_told, "TimeoutNow"),
             Started: self._on_started,
             RoleChanged: self._on_role,
             PreVoteStarted: self._on_question,
             VoteGranted: self._on_vote,
-            MessageReceived: self._on_received,
             ConfigurationUsed: self._on_used,
         }
 
@@ -122,14 +125,16 @@ class ElectionTimer(Checker):
         if (timer := self._now.get(event.node)) is not None:
             timer.vote(event)
 
-    def _on_received(self, event: MessageReceived) -> None:
-        if (timer := self._now.get(event.node)) is None:
-            return
-        if event.type in FROM_LEADERS:
+    def _on_heard(self, event: MessageReceived) -> None:
+        if (timer := self._now.get(event.node)) is not None:
             timer.hear(event)
-        elif event.type == "RequestVote":
+
+    def _on_asked(self, event: MessageReceived) -> None:
+        if (timer := self._now.get(event.node)) is not None:
             timer.be_asked(event)
-        elif event.type == "TimeoutNow":
+
+    def _on_told(self, event: MessageReceived) -> None:
+        if (timer := self._now.get(event.node)) is not None:
             timer.be_told(event)
 
     # ---- the verdict ------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.messages import REPLIES, when_received, when_sent
 from raft_chaos.invariants.checkers.node_logs import ReportedLog
 from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, RoleChanged, Started
 
@@ -41,8 +42,8 @@ class LeadershipTransfer(Checker):
         return {
             Started: self._on_started,
             RoleChanged: self._on_role,
-            MessageReceived: self._on_received,
-            MessageSent: self._on_sent,
+            **when_received(self._on_received, *REPLIES),
+            **when_sent(self._on_sent, TIMEOUT_NOW),
         }
 
     def _on_started(self, event: Started) -> None:
@@ -62,8 +63,6 @@ class LeadershipTransfer(Checker):
                 known[event.sender] = event
 
     def _on_sent(self, event: MessageSent) -> None:
-        if event.type != TIMEOUT_NOW:
-            return
         self.judged += 1
         led = self._leading.get(event.node)
         if led is None:

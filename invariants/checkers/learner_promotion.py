@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.disturbed import RightClocks
+from raft_chaos.invariants.checkers.messages import REPLIES, when_received
 from raft_chaos.invariants.checkers.node_logs import ReportedLog
 from raft_chaos.invariants.events import (
     ConfigurationUsed,
@@ -41,7 +42,6 @@ from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 
 TOLERANCE_US = 1_000
-REPLIES = ("AppendEntriesReply", "InstallSnapshotReply")
 
 
 @dataclass(slots=True)
@@ -98,10 +98,10 @@ class LearnerPromotion(Checker):
             return {}
         return {
             **self._clocks.handlers(),
+            **when_received(self._on_received, *REPLIES),
             Started: self._on_started,
             RoleChanged: self._on_role,
             ConfigurationUsed: self._on_used,
-            MessageReceived: self._on_received,
             EntryAppended: self._on_appended,
         }
 
@@ -137,7 +137,7 @@ class LearnerPromotion(Checker):
 
     def _on_received(self, event: MessageReceived) -> None:
         led = self._leading.get(event.node)
-        if led is None or (learner := led.learners.get(event.sender)) is None or event.type not in REPLIES:
+        if led is None or (learner := led.learners.get(event.sender)) is None:
             return
         if event.t_us - learner.heard_us >= self._shortest_us + TOLERANCE_US:
             learner.goal, learner.goal_us, learner.since = len(self._logs[event.node]), event.t_us, event

@@ -33,12 +33,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from raft_chaos.invariants.checkers.messages import FROM_LEADERS
 from raft_chaos.invariants.events import Event, MessageReceived, PreVoteStarted, RoleChanged, Started, VoteGranted
 
 Reset: TypeAlias = Started | RoleChanged | PreVoteStarted | VoteGranted | MessageReceived
 
-FROM_LEADERS = ("AppendEntries", "InstallSnapshot")
-"""The types of a leader's requests. A part of a snapshot (§7) counts here like any AppendEntries."""
 KEPT_HEARD = 32
 """How many messages of the leader are kept: more than arrive while a write becomes durable."""
 KEPT_UNDECIDED = 4096

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from event_scripts import follows, leads, started
-from raft_chaos.invariants.checkers.efficiency import MOST_TIMES, PER_CLIENT, SILENT_TIMEOUTS, Efficiency
+from raft_chaos.invariants.checkers.efficiency import MOST_TIMES, PER_CLIENT, SILENT_TIMEOUTS
 from raft_chaos.invariants.events import (
     HARNESS,
     ConfigurationUsed,
@@ -183,15 +183,6 @@ def test_answers_are_not_limited_since_each_has_a_request() -> None:
 
 def test_a_node_whose_beginning_is_lost_is_judged_too() -> None:
     assert verdict([*sends(NO_LOG + 1), *sends(1, from_us=WINDOW_US)]).outcome == "violated"
-
-
-def test_many_events_at_once_give_the_same_verdict() -> None:
-    events = [started("n1"), *appends(30), *sends(5_000), *sends(3, from_us=WINDOW_US)]
-    one_by_one, at_once = Efficiency(PACE), Efficiency(PACE)
-    for event in events:
-        one_by_one.observe([event])
-    at_once.observe(events)
-    assert one_by_one.verdict() == at_once.verdict()
 
 
 def test_without_a_pace_there_is_no_verdict() -> None:

@@ -253,7 +253,7 @@ def kept_bytes(events: Iterable[Event]) -> int:
         judge = ElectionTimer(PACE, Configuration(("n1", "n2", "n3")))
         observe = judge.handlers()
         for event in events:
-            observe[type(event)](event)
+            observe[(type(event), event.type) if isinstance(event, MessageReceived) else type(event)](event)
         return tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

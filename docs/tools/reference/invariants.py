@@ -38,7 +38,8 @@ def _invariant(one: Checker) -> list[str]:
 
 
 def _evidence(one: Checker) -> str:
-    kinds = {*one.handlers()} | ({*NodeLogs().handlers()} if hasattr(one, "_logs") else set())
+    handled = [*one.handlers(), *(NodeLogs().handlers() if hasattr(one, "_logs") else ())]
+    kinds = {kind[0] if isinstance(kind, tuple) else kind for kind in handled}
     if isinstance(one, CausalChecker):
         kinds |= {MessageSent, MessageReceived, *one.facts(), *one.claims()}
     parts = [
