@@ -48,7 +48,7 @@ def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Sched
             for when in _anchors(replace(candidate, schedule=best), fault):
                 faults = [replace(one, when=when) if one.id == fault.id else one for one in best.faults]
                 tied = replace(best, faults=faults)
-                if (now := failing(replace(candidate, schedule=tied), search)) >= most:
+                if (now := failing(replace(candidate, schedule=tied), search, most)) >= most:
                     best, most = tied, now
     except BudgetEndedError:
         if before < 0:
@@ -56,10 +56,14 @@ def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Sched
     return Anchored(best, candidate.schedule, before, most)
 
 
-def failing(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule]) -> int:
-    """In how many of `SEEDS` runs it fails. These seeds differ from those of the search for the schedule."""
+def failing(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule], fewest: int = 0) -> int:
+    """In how many of `SEEDS` runs it fails, or less than `fewest` as soon as that is certain.
+
+    These seeds differ from those of the search for the schedule.
+    """
     schedules = [as_in_live(candidate.schedule, TRIALS + number) for number in range(1, SEEDS + 1)]
-    return sum(search.all(replace(candidate, schedule=schedule, seeds=1, needed=0) for schedule in schedules))
+    trials = [replace(candidate, schedule=schedule, seeds=1, needed=0) for schedule in schedules]
+    return sum(search.all(trials, may_hold=SEEDS - fewest))
 
 
 def _anchors(candidate: ScheduleCandidate, fault: Fault) -> Iterator[When]:

@@ -170,7 +170,8 @@ class Shrinker:
         with self._search_of_anchors(small[0]) as search:
             try:
                 with self._interruptible():
-                    often, seldom = (failing(self._once(one[0]), search) for one in (lasting, small))
+                    seldom = failing(self._once(small[0]), search)
+                    often = failing(self._once(lasting[0]), search, 2 * seldom + 1)
             except BudgetEndedError:
                 return small
             except KeyboardInterrupt:

@@ -102,14 +102,19 @@ class Search(Generic[C, S]):
                     return place
         return None
 
-    def all(self, candidates: Iterable[C]) -> list[bool]:
-        """For each candidate whether it fails. Does not change the state."""
+    def all(self, candidates: Iterable[C], may_hold: int | None = None) -> list[bool]:
+        """For each candidate whether it fails. Ends early once more than `may_hold` of them have not failed.
+
+        Does not change the state.
+        """
         failing: list[bool] = []
         with closing(self._tried(iter(candidates))) as outcomes:
             for state in outcomes:
                 self.replays += 1
                 failing.append(state is not None)
                 self.progress(self)
+                if may_hold is not None and failing.count(False) > may_hold:
+                    break
         return failing
 
     def _tried(self, candidates: Iterator[C]) -> Generator[S | None, None, None]:

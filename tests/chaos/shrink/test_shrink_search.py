@@ -88,6 +88,7 @@ def search_with_progress(jobs: int) -> tuple[Items, int, list[tuple[int, Items]]
     with one:
         reduce(one, len, without)
         assert one.all([(3, 4, 31), (3, 4), (31, 3, 4)]) == [True, False, True]
+        assert one.all([(3,), (4,), (3, 4, 31)], may_hold=1) == [False, False], "the third decides nothing any more"
         assert one.first([(3,), (1, 3, 4, 31), (3, 4, 31)]) == 1, "the earliest counts, not the smallest"
         assert one.first([(3,), (4,)]) is None and one.first([]) is None
     return one.state, one.replays, progress
