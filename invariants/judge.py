@@ -146,7 +146,7 @@ class Judge:
             RepeatedAnswers(),
             UnexpectedExit(),
         ]
-        self._unread: list[Event] = []
+        self._unread: list[Any] = []
         self._polled = [0] * len(self._checkers)
         self._failures: dict[str, str] = {}  # by invariant: what its checker raised
 
