@@ -62,7 +62,7 @@ def failing(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Sche
     These seeds differ from those of the search for the schedule.
     """
     schedules = [as_in_live(candidate.schedule, TRIALS + number) for number in range(1, SEEDS + 1)]
-    trials = [replace(candidate, schedule=schedule, seeds=1, needed=0) for schedule in schedules]
+    trials = [replace(candidate, schedule=schedule, seeds=1, trials=()) for schedule in schedules]
     return sum(search.all(trials, may_hold=SEEDS - fewest))
 
 

@@ -26,7 +26,7 @@ from raft_chaos.chaos.reproduction.make import NotReproducedError, make
 from raft_chaos.chaos.reproduction.reproduce import JUDGED_BY_TIME
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.schedule.data import Schedule
-from raft_chaos.chaos.shrink.anchors import Anchored, anchor, failing
+from raft_chaos.chaos.shrink.anchors import SEEDS, Anchored, anchor, failing
 from raft_chaos.chaos.shrink.executions import ExecutionShrinker
 from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker
 from raft_chaos.chaos.shrink.schedules import attempt as attempt_schedule
@@ -122,7 +122,7 @@ class Shrinker:
     # ---- the schedule ---------------------------------------------------------------------------------------------
 
     def _small_schedule(self) -> tuple[Schedule | None, Anchored | None]:
-        small = self._shrunk_schedule(lasting=False)
+        small = self._shrunk_schedule()
         if small is None:
             self._minimal = False
             if self.failure.execution is None:
@@ -130,20 +130,21 @@ class Shrinker:
             self._remarks.append("so the schedule is that of the whole run")
             return self.failure.schedule, None
         schedule, minimal = small
-        if self.anchors and (lasting := self._shrunk_schedule(lasting=True)) is not None and lasting[1]:
-            schedule, minimal = self._better(small, lasting)
+        if self.anchors and (lasting := self._lasting(schedule)) is not None:
+            schedule, minimal = lasting, True
         self._minimal &= minimal
         return (schedule, None) if not self.anchors else self._anchored(schedule)
 
-    def _shrunk_schedule(self, *, lasting: bool) -> tuple[Schedule, bool] | None:
-        """(schedule, whether it is minimal); None if no run in sim violates the invariant."""
+    def _shrunk_schedule(self, often: float | None = None) -> tuple[Schedule, bool] | None:
+        """(schedule, whether it is minimal); None if no run in sim violates the invariant. With `often` it is one that
+        lasts; None if the whole schedule fails no more often."""
         failure = self.failure
         shrinker = ScheduleShrinker(
             failure.schedule,
             failure.timing,
             failure.mutant,
             failure.invariant,
-            lasting=lasting,
+            often=often,
             budget_s=self._left_s() * SHARE_OF_SCHEDULE,
             max_events=failure.max_events,
             jobs=self.jobs,
@@ -156,30 +157,42 @@ class Shrinker:
             self._stop()
             return shrinker.schedule, False
         except NotReproducedError as error:
-            if not lasting:
+            if often is None:
                 self._remarks.append(str(error))
             return None
         finally:
             self._replays += shrinker.search.replays
         return shrinker.schedule, minimal
 
-    def _better(self, small: tuple[Schedule, bool], lasting: tuple[Schedule, bool]) -> tuple[Schedule, bool]:
-        """`lasting` if it fails more than twice as often with at most `MORE_FAULTS` more faults, else `small`."""
-        if len(lasting[0].faults) > len(small[0].faults) + MORE_FAULTS:
-            return small
-        with self._search_of_anchors(small[0]) as search:
+    def _lasting(self, small: Schedule) -> Schedule | None:
+        """A schedule that fails more than twice as often as the small one, with at most `MORE_FAULTS` more faults; None
+        if there is none."""
+        seldom = self._failing(small)
+        if seldom is None or 2 * seldom >= SEEDS:
+            return None  # nothing fails more than twice as often
+        found = self._shrunk_schedule(often=2 * seldom / SEEDS)
+        if found is None:
+            return None
+        lasting, minimal = found
+        if not minimal or len(lasting.faults) > len(small.faults) + MORE_FAULTS:
+            return None
+        often = self._failing(lasting, 2 * seldom + 1)
+        return lasting if often is not None and often > 2 * seldom else None
+
+    def _failing(self, schedule: Schedule, fewest: int = 0) -> int | None:
+        """In how many of `SEEDS` runs it fails, as far as that is not less than `fewest`; None if it was not measured
+        to the end."""
+        with self._search_of_anchors(schedule) as search:
             try:
                 with self._interruptible():
-                    seldom = failing(self._once(small[0]), search)
-                    often = failing(self._once(lasting[0]), search, 2 * seldom + 1)
+                    return failing(self._once(schedule), search, fewest)
             except BudgetEndedError:
-                return small
+                return None
             except KeyboardInterrupt:
                 self._stop()
-                return small
+                return None
             finally:
                 self._replays += search.replays
-        return lasting if often > 2 * seldom else small
 
     def _search_of_anchors(self, schedule: Schedule) -> Search[ScheduleCandidate, Schedule]:
         return Search(

@@ -6,8 +6,8 @@ one first; the seed that fails is kept with it. A run ends at the violation, and
 removed too.
 
 A small schedule that fails under a single seed is of little use in real time. So a second search, `lasting`, requires
-more: with faults as late as in `live` (`as_in_live`), the candidate must fail in at least half as many runs as the
-whole schedule.
+more. Of `TRIALS` runs with faults as late as in `live` (`as_in_live`), some fail with the whole schedule; with the
+candidate at least half of these must still fail.
 
 In order, repeated until nothing changes: remove clients, nodes, faults and operations; then make the remaining faults
 smaller, shorter and earlier, and the whole schedule earlier.
@@ -16,6 +16,8 @@ smaller, shorter and earlier, and the whole schedule earlier.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from itertools import compress
 
 import msgspec
 from msgspec.structs import replace
@@ -52,6 +54,8 @@ LATER_US = 2_000_000
 """How much later than the current violation the violation under another seed may come."""
 SEED_LIMIT = 1_000_000
 
+_encode = msgspec.msgpack.Encoder().encode
+
 TRIALS = 12
 """The number of simulated runs with the delays of live that measure how often a schedule fails."""
 NOTICED_US = (2_000, 12_000)
@@ -61,8 +65,9 @@ NOTICED_US = (2_000, 12_000)
 class ScheduleCandidate(msgspec.Struct, frozen=True):
     """A schedule that may still violate the invariant, with the unmodified core (`mutant` None) or a mutant.
 
-    It must do so under one of `seeds` seeds, and then in `needed` of `TRIALS` runs with the delays of live. A run that
-    ends at its bound of events before the violation, which `max_events` replaces, does not fail.
+    It must do so with the delays of live in at least half of the runs `trials`, whose numbers count from the seed
+    `trials_of`; and under one of `seeds` seeds, the first `tried` of which are known not to fail. A run that ends at
+    its bound of events before the violation, which `max_events` replaces, does not fail.
     """
 
     schedule: Schedule
@@ -70,21 +75,32 @@ class ScheduleCandidate(msgspec.Struct, frozen=True):
     mutant: str | None
     invariant: str
     seeds: int
-    needed: int = 0
+    trials: tuple[int, ...] = ()
+    trials_of: int = 0
     max_events: int | None = None
+    tried: int = 0
+    what: bytes = b""
+    """The same for the same schedule and trials."""
+
+
+def _identity(candidate: ScheduleCandidate) -> tuple[bytes, int]:
+    return candidate.what, candidate.seeds
 
 
 def attempt(candidate: ScheduleCandidate) -> Schedule | None:
     """Runs the candidate until the violation. Returns the part that happened, with the seed that failed, or None.
 
-    If other runs need the part that did not happen (`needed`), it stays.
+    If the trials need the part that did not happen, it stays.
     """
-    for number in range(candidate.seeds):
+    if not _is_robust(candidate):
+        return None  # first, since most candidates end here: few trials tell
+    for number in range(candidate.tried, candidate.seeds):
         schedule = under_seed(candidate.schedule, number)
         run = _run(candidate, schedule)
         if run is not None:
-            forms = (part_that_happened(schedule, run), schedule)
-            return next((form for form in forms if _is_robust(replace(candidate, schedule=form))), None)
+            part = part_that_happened(schedule, run)
+            same = len(part.faults) == len(schedule.faults) and len(part.operations) == len(schedule.operations)
+            return part if same or _is_robust(replace(candidate, schedule=part)) else schedule
     return None
 
 
@@ -103,16 +119,14 @@ def _run(candidate: ScheduleCandidate, schedule: Schedule) -> VirtualRun | None:
 
 def _is_robust(candidate: ScheduleCandidate) -> bool:
     """Whether enough of the trials fail. Stops as soon as this is decided."""
-    missing, left = candidate.needed, TRIALS
-    while 0 < missing <= left:
-        missing -= fails_as_in_live(candidate, left)
+    missing, left = len(candidate.trials) // 2, len(candidate.trials)
+    schedule = _with_seed(candidate.schedule, candidate.trials_of)
+    for number in candidate.trials:
+        if not 0 < missing <= left:
+            break
+        missing -= _run(candidate, as_in_live(schedule, number)) is not None
         left -= 1
     return missing <= 0
-
-
-def fails_as_in_live(candidate: ScheduleCandidate, number: int) -> bool:
-    """Whether its run `number` with the delays of live violates the invariant."""
-    return _run(candidate, as_in_live(candidate.schedule, number)) is not None
 
 
 def as_in_live(schedule: Schedule, number: int) -> Schedule:
@@ -131,10 +145,13 @@ def as_in_live(schedule: Schedule, number: int) -> Schedule:
 
 def under_seed(schedule: Schedule, number: int) -> Schedule:
     """The schedule under the seed `number` derived from its own seed, which is number 0."""
-    seed = schedule.header.seed
     if not number:
         return schedule
-    return replace(schedule, header=replace(schedule.header, seed=stream_seed(seed, f"shrink/{number}") % SEED_LIMIT))
+    return _with_seed(schedule, stream_seed(schedule.header.seed, f"shrink/{number}") % SEED_LIMIT)
+
+
+def _with_seed(schedule: Schedule, seed: int) -> Schedule:
+    return replace(schedule, header=replace(schedule.header, seed=seed))
 
 
 def part_that_happened(schedule: Schedule, run: VirtualRun) -> Schedule:
@@ -158,8 +175,8 @@ class ScheduleShrinker:
     """Shrinks one schedule. `run` returns whether the result is minimal: no single fault, operation, client or node
     can be removed.
 
-    With `lasting` it must keep failing often. Raises NotReproducedError if no run of the schedule in `sim` violates
-    the invariant.
+    With `often`, a share of the runs, it must keep failing in most trials. Raises NotReproducedError if no run of the
+    schedule in `sim` violates the invariant, or if it fails no more often than that.
     """
 
     def __init__(
@@ -169,7 +186,7 @@ class ScheduleShrinker:
         mutant: str | None,
         invariant: str,
         *,
-        lasting: bool,
+        often: float | None = None,
         budget_s: float,
         max_events: int | None = None,
         jobs: int,
@@ -179,10 +196,13 @@ class ScheduleShrinker:
         self._mutant = mutant
         self._invariant = invariant
         self._max_events = max_events
-        self._lasting = lasting
+        self._often = often
         self._seeds = SEEDS[0]
-        self._needed = 0
-        self.search: Search[ScheduleCandidate, Schedule] = Search(schedule, attempt, budget_s, jobs, progress)
+        self._trials: tuple[int, ...] = ()
+        self._trials_of = schedule.header.seed
+        self.search: Search[ScheduleCandidate, Schedule] = Search(
+            schedule, attempt, budget_s, jobs, progress, identity=_identity
+        )
 
     @property
     def schedule(self) -> Schedule:
@@ -194,7 +214,9 @@ class ScheduleShrinker:
         try:
             with self.search:
                 found = self._begin()
-                for self._seeds in SEEDS:
+                # One that lasts fails under most seeds, so more of them would not help.
+                efforts = SEEDS if self._often is None else SEEDS[:1]
+                for self._seeds in efforts:
                     self._try_each(header_candidates(self.schedule))
                     while self._try_each(without_features(self.schedule)):
                         pass
@@ -216,7 +238,10 @@ class ScheduleShrinker:
         """Finds a seed under which the schedule fails, first without the faults that exist only in virtual time."""
         whole = self.schedule
         for part in (*live_fault_candidates(whole), whole):
-            self._needed = self._fails_as_in_live(part) // 2 if self._lasting else 0
+            if self._often is not None:
+                self._trials = self._failing_trials(part)
+                if len(self._trials) < 2 or len(self._trials) / TRIALS <= self._often:
+                    continue
             if self._first_seeds(part):
                 return True
         raise NotReproducedError(
@@ -266,22 +291,27 @@ class ScheduleShrinker:
     def _first(self, candidates: Iterable[ScheduleCandidate]) -> bool:
         return self.search.first(candidates) is not None
 
-    def _fails_as_in_live(self, schedule: Schedule) -> int:
-        trials = (as_in_live(schedule, number) for number in range(1, TRIALS + 1))
-        once = self.candidate(schedule, seeds=1)
-        return sum(self.search.all(replace(once, schedule=trial, needed=0) for trial in trials))
+    def _failing_trials(self, schedule: Schedule) -> tuple[int, ...]:
+        numbers = range(1, TRIALS + 1)
+        once = replace(self.candidate(schedule, seeds=1), trials=(), what=b"")
+        fails = self.search.all(replace(once, schedule=as_in_live(schedule, number)) for number in numbers)
+        return tuple(compress(numbers, fails))
 
     def candidate(self, schedule: Schedule, seeds: int = 0) -> ScheduleCandidate:
         """The schedule without faults that follow a removed one, to be judged as strictly as those kept so far."""
         schedule = replace(schedule, faults=without_orphans(schedule.faults))
+        what = sha256(_encode((schedule, self._trials))).digest()
         return ScheduleCandidate(
             schedule,
             self._timing,
             self._mutant,
             self._invariant,
             seeds or self._seeds,
-            self._needed,
+            self._trials,
+            self._trials_of,
             self._max_events,
+            self.search.tried(what),
+            what,
         )
 
 

@@ -1,7 +1,8 @@
 """Searches for smaller candidates that still fail, on all cores. The result does not depend on the number of cores.
 
 `first` tries candidates in order and returns the first that fails. Several may run at once, but the earliest in order
-counts, not the one that ends first. So the number of cores affects only how long a search takes.
+counts, not the one that ends first. So the number of cores affects only how long a search takes. What did not fail is
+not tried again unless harder, if the search is told which candidates are the same.
 
 `reduce` is delta debugging (Zeller and Hildebrandt, 2002) without the subsets: it removes ever shorter runs of items,
 until no single item can be removed. Existing minimisers work on a fixed list of items, but here each success may remove
@@ -78,8 +79,12 @@ class Search(Generic[C, S]):
     """Tries nothing in this process: an attempt takes long, and must be given up when the budget ends."""
     ahead: int = AHEAD_PER_JOB
     """The number of candidates for each process that are handed over at once."""
+    identity: Callable[[C], tuple[bytes, int]] = lambda candidate: (b"", 0)
+    """What a candidate is (b"" is like no other), and how hard it is tried. One that did not fail is tried again only
+    harder."""
 
     def __post_init__(self) -> None:
+        self._efforts: dict[bytes, int] = {}  # how hard those were tried that did not fail
         self._began_s = time.monotonic()
         self._pool: WorkerPool | None = None
 
@@ -94,7 +99,6 @@ class Search(Generic[C, S]):
         """The position of the first candidate that fails, which becomes the state; None if none fails."""
         with closing(self._tried(iter(candidates))) as outcomes:
             for place, state in enumerate(outcomes):
-                self.replays += 1
                 if state is not None:
                     self.state = state
                 self.progress(self)
@@ -110,7 +114,6 @@ class Search(Generic[C, S]):
         failing: list[bool] = []
         with closing(self._tried(iter(candidates))) as outcomes:
             for state in outcomes:
-                self.replays += 1
                 failing.append(state is not None)
                 self.progress(self)
                 if may_hold is not None and failing.count(False) > may_hold:
@@ -119,7 +122,7 @@ class Search(Generic[C, S]):
 
     def _tried(self, candidates: Iterator[C]) -> Generator[S | None, None, None]:
         """The outcome of each candidate, in order."""
-        waiting: deque[Future[S | None]] = deque()
+        waiting: deque[tuple[C, Future[S | None] | None]] = deque()
         try:
             while True:
                 self._check_budget()
@@ -127,20 +130,40 @@ class Search(Generic[C, S]):
                     candidate = next(candidates, None)
                     if candidate is None:
                         return
-                    yield self._attempted_here(candidate)
+                    yield None if self._holds(candidate) else self._ended(candidate, self._attempted_here(candidate))
                     continue
                 if self._pool is None:
                     self._pool = WorkerPool(self.jobs)
                 for candidate in islice(candidates, self.jobs * self.ahead - len(waiting)):
-                    waiting.append(self._pool.submit(self.attempt, candidate))
+                    holds = self._holds(candidate)
+                    waiting.append((candidate, None if holds else self._pool.submit(self.attempt, candidate)))
                 if not waiting:
                     return
-                yield self._result(waiting.popleft())
+                candidate, future = waiting.popleft()
+                yield None if future is None else self._ended(candidate, self._result(future))
         except BrokenProcessPool:
             raise WorkerDiedError("a worker process died or was killed; the machine may be short of memory") from None
         finally:
-            for future in waiting:
-                future.cancel()
+            for _, future in waiting:
+                if future is not None:
+                    future.cancel()
+
+    def tried(self, what: bytes) -> int:
+        """How hard that was tried without failing; 0 if it was not."""
+        return self._efforts.get(what, 0)
+
+    def _holds(self, candidate: C) -> bool:
+        """Whether it was tried before, and did not fail."""
+        what, effort = self.identity(candidate)
+        return bool(what) and self.tried(what) >= effort
+
+    def _ended(self, candidate: C, state: S | None) -> S | None:
+        """The outcome of a candidate that was tried."""
+        self.replays += 1
+        what, effort = self.identity(candidate)
+        if what and state is None:
+            self._efforts[what] = max(effort, self.tried(what))
+        return state
 
     def _is_alone(self) -> bool:
         """Whether this process tries the next candidate."""

@@ -67,7 +67,7 @@ failures = pytest.mark.parametrize(("mutant", "invariant"), FAILURES)
 
 
 def shrinker(plan: Schedule, mutant: str | None, invariant: str, budget_s: float = FOR_EVER_S) -> ScheduleShrinker:
-    return ScheduleShrinker(plan, TIMING, mutant, invariant, lasting=False, budget_s=budget_s, jobs=1)
+    return ScheduleShrinker(plan, TIMING, mutant, invariant, budget_s=budget_s, jobs=1)
 
 
 @cache
@@ -135,7 +135,7 @@ def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Command) -> 
 def test_the_result_repeats_and_is_the_same_with_two_processes() -> None:
     mutant, invariant = "follower_commit_regress", "monotonicity"
     one = shrunk(mutant, invariant)
-    several = ScheduleShrinker(stormy(1), TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=2)
+    several = ScheduleShrinker(stormy(1), TIMING, mutant, invariant, budget_s=FOR_EVER_S, jobs=2)
     several.search.alone_s = 0.0
     assert several.run()
     assert (several.schedule, several.search.replays) == (one.schedule, one.search.replays)
@@ -155,9 +155,7 @@ def test_a_run_that_ends_at_its_bound_of_events_does_not_fail(monkeypatch: pytes
     monkeypatch.setattr(scheduler, "LOOK_EVERY", 10)
     mutant, invariant = "vote_not_persisted", "one_vote_per_term"
     for most, fails in ((50, False), (5_000, True)):
-        shrinker = ScheduleShrinker(
-            stormy(1), TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=1, max_events=most
-        )
+        shrinker = ScheduleShrinker(stormy(1), TIMING, mutant, invariant, budget_s=FOR_EVER_S, jobs=1, max_events=most)
         candidate = shrinker.candidate(stormy(1), seeds=1)
         assert (attempt(candidate) is not None) is fails
 
@@ -199,9 +197,7 @@ def test_a_budget_that_ends_early_leaves_the_smallest_result_so_far() -> None:
         if one.search.replays == 15:
             one.search.budget_s = 0.0
 
-    one = ScheduleShrinker(
-        stormy(1), TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=1, progress=ends
-    )
+    one = ScheduleShrinker(stormy(1), TIMING, mutant, invariant, budget_s=FOR_EVER_S, jobs=1, progress=ends)
     assert not one.run(), "it does not say that it is minimal"
     assert invariant in run(one.schedule, mutant, invariant)[0]
     assert len(one.schedule.faults) < len(stormy(1).faults)
@@ -256,9 +252,7 @@ def test_a_failure_that_needs_one_feature_keeps_that_one() -> None:
     mutant, invariant = "quorum_check_forgets_itself", "check_quorum"
     features = Features(pre_vote=True, check_quorum=True, snapshot_every=20)
     plan = replace(stormy(1), header=replace(stormy(1).header, features=features))
-    one = ScheduleShrinker(
-        plan, TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=1, progress=lambda *_: None
-    )
+    one = ScheduleShrinker(plan, TIMING, mutant, invariant, budget_s=FOR_EVER_S, jobs=1, progress=lambda *_: None)
     assert one.run()
     assert one.schedule.header.features == Features(check_quorum=True)
 
