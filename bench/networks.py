@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import closing
 from multiprocessing.connection import Connection
@@ -18,18 +17,20 @@ from time import perf_counter
 from typing import NamedTuple
 
 from bench.measures import Bench, Row
+from bench.systems import BenchError
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.live.network import choose
 from raft_chaos.chaos.targets.addresses import HOST
 from raft_chaos.chaos.targets.protocol import NetworkName
+from raft_chaos.raft.network.codec import HEADER_BYTES, framed
 
 NETWORKS: tuple[NetworkName, ...] = ("frames", "tcp", "netns")
 SMALL, LARGE = 100, 60_000
-"""Payloads in bytes, of a round trip and of what is sent in bulk. All are frames, which every network passes."""
+"""Payloads in bytes, of a round trip and of what is sent in bulk. All that goes either way are frames, which every
+network passes."""
 BULK_BYTES = 30_000_000
 PATIENCE_S = 60.0
-_LENGTH = struct.Struct(">I")
 
 Enter = Callable[[], None] | None
 
@@ -76,8 +77,13 @@ def _round(name: NetworkName, trips: int) -> Figures:
         address = network.peers_of("a", {"b": (HOST, port)})["b"]
         client, theirs = supervisor.pipe()
         supervisor.start("a", ask, theirs, address, trips, network.enter("a"))
-        assert client.poll(PATIENCE_S), "the client does not answer"
-        return Figures(*client.recv())
+        theirs.close()  # the end of the pipe tells that the client has ended
+        if not client.poll(PATIENCE_S):
+            raise BenchError(f"the client does not answer over the network {name!r}")
+        try:
+            return Figures(*client.recv())
+        except EOFError:
+            raise BenchError(f"the client ended over the network {name!r}") from None
 
 
 # ---- the two nodes -----------------------------------------------------------------------------------------------
@@ -91,12 +97,12 @@ def serve(report: Connection, host: str, enter: Enter) -> None:
         report.send(listening.getsockname()[1])
         echoing, _ = listening.accept()
         echoing.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _read(echoing, _LENGTH.size)
+        _read(echoing, HEADER_BYTES)
         while data := echoing.recv(65_536):
             echoing.sendall(data)
         taking, _ = listening.accept()
-        _read(taking, _LENGTH.size + BULK_BYTES // LARGE * (_LENGTH.size + LARGE))
-        taking.sendall(b"!")
+        _read(taking, HEADER_BYTES + BULK_BYTES // LARGE * (HEADER_BYTES + LARGE))
+        taking.sendall(framed(b""))
         taking.recv(1)
 
 
@@ -104,7 +110,7 @@ def ask(report: Connection, address: tuple[str, int], trips: int, enter: Enter) 
     """Measures, and reports both figures."""
     if enter is not None:
         enter()
-    small, large = (_LENGTH.pack(size) + bytes(size) for size in (SMALL, LARGE))
+    small, large = (framed(bytes(size)) for size in (SMALL, LARGE))
     with _greeted(address) as connection:
         times_s = []
         for _ in range(trips):
@@ -116,7 +122,7 @@ def ask(report: Connection, address: tuple[str, int], trips: int, enter: Enter) 
         began = perf_counter()
         for _ in range(BULK_BYTES // LARGE):
             connection.sendall(large)
-        _read(connection, 1)
+        _read(connection, HEADER_BYTES)
         report.send((median(times_s) * 1e6, BULK_BYTES / (perf_counter() - began) / 1e6))
 
 
@@ -124,7 +130,7 @@ def _greeted(address: tuple[str, int]) -> socket.socket:
     """A connection after its handshake, an empty frame."""
     connection = socket.create_connection(address)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.sendall(_LENGTH.pack(0))
+    connection.sendall(framed(b""))
     return connection
 
 

@@ -17,6 +17,7 @@ such candidates are played in helpful mode.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from concurrent.futures import Executor
 from functools import partial
 from itertools import combinations
 
@@ -83,11 +84,12 @@ class ExecutionShrinker:
         *,
         budget_s: float,
         jobs: int,
+        open: Callable[[], Executor] | None = None,
         progress: Callable[[Search[Candidate, Execution]], None] = lambda search: None,
     ) -> None:
         self._mutant = mutant
         self._invariant = invariant
-        self.search: Search[Candidate, Execution] = Search(execution, attempt, budget_s, jobs, progress)
+        self.search: Search[Candidate, Execution] = Search(execution, attempt, budget_s, jobs, progress, open)
 
     @property
     def execution(self) -> Execution:

@@ -9,6 +9,7 @@ schedule after this has been shrunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -85,6 +86,8 @@ class Shrunk:
 class Shrinker:
     """Shrinks one failure within `budget_s` seconds. Calls `progress(what, replays, size)` after each replay.
 
+    `open` gives the executor on which `jobs` candidates are tried at once; None: processes of this machine.
+
     The searches end early enough for one more run of the whole failure: the result is run again to write its file.
     """
 
@@ -93,6 +96,7 @@ class Shrinker:
     jobs: int
     anchors: bool = True
     progress: Callable[[str, int, str], None] = lambda what, replays, left: None
+    open: Callable[[], Executor] | None = None
 
     def interrupt(self) -> None:
         """For the handler of a signal: ends the search under way, and `run` returns the best so far."""
@@ -148,6 +152,7 @@ class Shrinker:
             budget_s=self._left_s() * SHARE_OF_SCHEDULE,
             max_events=failure.max_events,
             jobs=self.jobs,
+            open=self.open,
             progress=lambda search: self._report("schedule", search, _size_of_schedule(search.state)),
         )
         try:
@@ -201,6 +206,7 @@ class Shrinker:
             self._left_s() * SHARE_OF_ANCHORS,
             self.jobs,
             lambda search: self._report("anchors", search, _size_of_schedule(schedule)),
+            self.open,
         )
 
     def _once(self, schedule: Schedule) -> ScheduleCandidate:
@@ -250,6 +256,7 @@ class Shrinker:
             failure.invariant,
             budget_s=self._left_s() * share,
             jobs=self.jobs,
+            open=self.open,
             progress=lambda search: self._report("execution", search, f"{len(search.state.steps)} steps"),
         )
         try:

@@ -16,6 +16,7 @@ smaller, shorter and earlier, and the whole schedule earlier.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from hashlib import sha256
 from itertools import compress
 
@@ -190,6 +191,7 @@ class ScheduleShrinker:
         budget_s: float,
         max_events: int | None = None,
         jobs: int,
+        open: Callable[[], Executor] | None = None,
         progress: Callable[[Search[ScheduleCandidate, Schedule]], None] = lambda search: None,
     ) -> None:
         self._timing = timing
@@ -201,7 +203,7 @@ class ScheduleShrinker:
         self._trials: tuple[int, ...] = ()
         self._trials_of = schedule.header.seed
         self.search: Search[ScheduleCandidate, Schedule] = Search(
-            schedule, attempt, budget_s, jobs, progress, identity=_identity
+            schedule, attempt, budget_s, jobs, progress, open, identity=_identity
         )
 
     @property
@@ -310,7 +312,7 @@ class ScheduleShrinker:
             self._trials,
             self._trials_of,
             self._max_events,
-            self.search.tried(what),
+            self.search.effort_on(what),
             what,
         )
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
+from raft_chaos.chaos.campaign.code import OtherCodeError, code, with_code
 from raft_chaos.chaos.processes.interrupts import alarm
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 
@@ -37,7 +37,7 @@ class BudgetEndedError(Exception):
 
 
 class WorkerDiedError(Exception):
-    """A worker process of the search was killed from outside. This says nothing about the candidates."""
+    """A worker of the search was killed from outside, or cannot try candidates. This says nothing about these."""
 
 
 class _BudgetEndedInside(BaseException):
@@ -60,7 +60,7 @@ def within(budget_s: float) -> Iterator[None]:
 
 @dataclass
 class Search(Generic[C, S]):
-    """A search, as a context manager that owns the worker processes.
+    """A search, as a context manager that owns its executor: `jobs` processes of this machine, or what `open` gives.
 
     `attempt(candidate)` returns the resulting state if the candidate fails, otherwise None; it must be importable by
     name. `state` is the smallest so far. `progress` is called after each replay. `first` and `all` raise
@@ -72,6 +72,8 @@ class Search(Generic[C, S]):
     budget_s: float
     jobs: int
     progress: Callable[[Search[C, S]], None] = lambda search: None
+    open: Callable[[], Executor] | None = None
+    """Gives an executor that does `jobs` attempts at once, wherever that is; None: processes of this machine."""
     replays: int = 0
     """The number of candidates that were tried. Those tried ahead that turned out not to be needed do not count."""
     alone_s: float = ALONE_S
@@ -86,7 +88,7 @@ class Search(Generic[C, S]):
     def __post_init__(self) -> None:
         self._efforts: dict[bytes, int] = {}  # how hard those were tried that did not fail
         self._began_s = time.monotonic()
-        self._pool: WorkerPool | None = None
+        self._pool: Executor | None = None
 
     def __enter__(self) -> Search[C, S]:
         return self
@@ -133,37 +135,44 @@ class Search(Generic[C, S]):
                     yield None if self._holds(candidate) else self._ended(candidate, self._attempted_here(candidate))
                     continue
                 if self._pool is None:
-                    self._pool = WorkerPool(self.jobs)
+                    self._pool = WorkerPool(self.jobs) if self.open is None else self.open()
                 for candidate in islice(candidates, self.jobs * self.ahead - len(waiting)):
                     holds = self._holds(candidate)
-                    waiting.append((candidate, None if holds else self._pool.submit(self.attempt, candidate)))
+                    waiting.append((candidate, None if holds else self._handed_over(self._pool, candidate)))
                 if not waiting:
                     return
                 candidate, future = waiting.popleft()
                 yield None if future is None else self._ended(candidate, self._result(future))
-        except BrokenProcessPool:
+        except BrokenExecutor:
             raise WorkerDiedError("a worker process died or was killed; the machine may be short of memory") from None
+        except (ImportError, OtherCodeError) as error:
+            raise WorkerDiedError(f"a worker cannot try this: {error}") from None
         finally:
             for _, future in waiting:
                 if future is not None:
                     future.cancel()
 
-    def tried(self, what: bytes) -> int:
+    def effort_on(self, what: bytes) -> int:
         """How hard that was tried without failing; 0 if it was not."""
         return self._efforts.get(what, 0)
 
     def _holds(self, candidate: C) -> bool:
         """Whether it was tried before, and did not fail."""
         what, effort = self.identity(candidate)
-        return bool(what) and self.tried(what) >= effort
+        return bool(what) and self.effort_on(what) >= effort
 
     def _ended(self, candidate: C, state: S | None) -> S | None:
         """The outcome of a candidate that was tried."""
         self.replays += 1
         what, effort = self.identity(candidate)
         if what and state is None:
-            self._efforts[what] = max(effort, self.tried(what))
+            self._efforts[what] = max(effort, self.effort_on(what))
         return state
+
+    def _handed_over(self, pool: Executor, candidate: C) -> Future[S | None]:
+        if self.open is None:
+            return pool.submit(self.attempt, candidate)
+        return pool.submit(with_code, code(), self.attempt, candidate)  # other machines may have other code
 
     def _is_alone(self) -> bool:
         """Whether this process tries the next candidate."""

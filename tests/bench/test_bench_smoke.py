@@ -36,6 +36,21 @@ def test_a_part_prints_a_figure_of_each_system_and_removes_its_data(tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.live
+def test_each_network_that_this_machine_has_is_measured_beside_loopback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--quick", "--only", "networks", "--dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("frames", "tcp"):
+        rows = [line for line in done.stdout.splitlines() if line.startswith(f"{name}: ")]
+        assert [row.partition(":")[2].split(",")[0].strip() for row in rows] == [
+            "round trip of 100 bytes",
+            "one connection",
+        ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.live
 @pytest.mark.skipif(PROGRAM is None, reason="etcd is not installed")
 def test_etcd_is_measured_beside_ours(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "--quick", "--only", "etcd", "--dir", str(tmp_path)]

@@ -16,6 +16,8 @@ from raft_chaos.chaos.cli import terminal
 from raft_chaos.chaos.cli.common import fail, parse_duration_s, say
 from raft_chaos.chaos.cli.read.run_names import RunPath
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.run.executor_options import ExecutorName, executor_option, scheduler_option
+from raft_chaos.chaos.cli.run.workers import chosen_workers
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.processes import interrupts
@@ -64,6 +66,8 @@ def shrink(
             min=1, metavar="N", help="How many processes.", show_default="all cores; of another system 1 run at once"
         ),
     ] = None,
+    executor: Annotated[ExecutorName, executor_option()] = "processes",
+    scheduler: Annotated[str | None, scheduler_option()] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
@@ -82,6 +86,8 @@ def shrink(
             foreign = is_of_another_system(RunDir(run))
             _check_writable(file)
             if foreign:
+                if executor != "processes":
+                    fail("--executor: another system runs in real time, on this machine alone; leave out the option")
                 from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live  # it brings the world live
 
                 budget_s = LIVE_BUDGET_S if budget_s is None else budget_s
@@ -97,13 +103,16 @@ def shrink(
             return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
         except BudgetEndedError:
             return _nothing_done(run, f"the budget ended while it was {progress.last_stage}; give a longer one")
-        cores = jobs or os.cpu_count() or 1
-        shrinker = Shrinker(failure, until_s - monotonic(), cores, anchors=anchors, progress=progress.tell)
         try:
-            with interrupts.held(lambda _: shrinker.interrupt()):
-                shrunk = shrinker.run()
-                file = _beside_a_smaller(file, shrunk)
-                save(shrunk.reproduction, file)
+            with chosen_workers(executor, scheduler, jobs) as workers:
+                elsewhere = workers.open if workers.far else None
+                shrinker = Shrinker(
+                    failure, until_s - monotonic(), workers.jobs, anchors, progress=progress.tell, open=elsewhere
+                )
+                with interrupts.held(lambda _: shrinker.interrupt()):
+                    shrunk = shrinker.run()
+                    file = _beside_a_smaller(file, shrunk)
+                    save(shrunk.reproduction, file)
         except WorkerDiedError as error:
             return Result(EXIT_HARNESS, notes=[f"raft-chaos: {error}; --jobs 1 needs none"])
         except NotReproducedError as error:

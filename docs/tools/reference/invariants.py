@@ -9,12 +9,16 @@ from raft_chaos.invariants.checkers.elections import ElectionsInLogs
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
 from raft_chaos.invariants.events import HarnessEvent, MessageReceived, MessageSent, NodeEvent
 from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.pace import Pace
 
+VOTERS = ("n1", "n2", "n3")
+PACE = Pace(50_000, 64, 1, (150_000, 300_000), 100, check_quorum=True)
+"""Some invariants are judged only for a system whose pace is known."""
 RULES = ("rule", "invariant", "nothing_judged")
 
 
 def text() -> str:
-    checkers = Judge(can=("get", "enqueue", "dequeue")).checkers
+    checkers = Judge(voters=VOTERS, pace=PACE, can=("get", "enqueue", "dequeue")).checkers
     rows = [[f"[{one.invariant}](#{one.invariant})", one.rule] for one in checkers]
     purpose = (
         "What is judged, with the rule as reports print it; sections and figures are those of the Raft paper. "

@@ -137,3 +137,19 @@ def test_nothing_is_left_behind(end: str, tmp_path: Path) -> None:
 def _results(out: Path) -> int:
     files = list(out.glob("campaign-*.jsonl"))
     return len(read_campaign(files[0])[1]) if files and files[0].stat().st_size else 0
+
+
+def test_a_failure_shrinks_to_the_same_file_on_workers_as_here(tmp_path: Path) -> None:
+    run = raft_chaos("run", *SMALL[:-2], "--seed", "1", "--mutant", ALWAYS_CONVICTED, "--out", str(tmp_path))
+    assert run.returncode == 1, run.stderr
+    (folder,) = (found.parent for found in tmp_path.rglob("run.json"))
+    here, there = tmp_path / "here.json", tmp_path / "there.json"
+    words = ("shrink", str(folder), "--budget", "300s", "--no-anchors", "--jobs", "2", "--json")
+    reports = [
+        raft_chaos(*words, "--out", str(here)),
+        raft_chaos(*words, "--out", str(there), "--executor", "dask"),
+    ]
+    assert [report.returncode for report in reports] == [0, 0], reports[1].stderr
+    assert json.loads(here.read_bytes()) == json.loads(there.read_bytes())
+    one, other = (json.loads(report.stdout) for report in reports)
+    assert one["minimal"] and one["replays"] == other["replays"]

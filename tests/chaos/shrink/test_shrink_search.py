@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -98,6 +99,37 @@ def test_the_result_and_the_progress_are_the_same_with_one_and_with_two_processe
     alone = search_with_progress(1)
     assert alone == search_with_progress(2)
     assert alone[0] == (1, 3, 4, 31)
+
+
+def test_any_executor_gives_the_same_result() -> None:
+    oracle, everything = partial(unevenly_slow, frozenset({3, 4, 31})), tuple(range(40))
+    opened: list[ThreadPoolExecutor] = []
+
+    def threads() -> ThreadPoolExecutor:
+        opened.append(ThreadPoolExecutor(3))
+        return opened[-1]
+
+    with Search(everything, oracle, FOR_EVER_S, 3, open=threads, alone_s=0.0) as elsewhere:
+        reduce(elsewhere, len, without)
+    here = reduced(oracle, everything)
+    assert (elsewhere.state, elsewhere.replays) == (here.state, here.replays)
+    assert len(opened) == 1
+    with pytest.raises(RuntimeError, match="shutdown"):
+        opened[0].submit(int)
+
+
+def test_what_did_not_fail_is_tried_again_only_harder() -> None:
+    tried: list[Items] = []
+
+    def oracle(items: Items) -> Items | None:
+        tried.append(items)
+        return items if 9 in items else None
+
+    one: Search[Items, Items] = Search((), oracle, FOR_EVER_S, 1, identity=lambda items: (bytes(items[:1]), items[1]))
+    assert one.first([(1, 4), (1, 4), (1, 3), (2, 3)]) is None
+    assert one.first([(1, 4), (1, 5), (2, 9), (2, 3)]) == 2
+    assert tried == [(1, 4), (2, 3), (1, 5), (2, 9)]
+    assert one.replays == 4
 
 
 def test_processes_are_started_only_for_a_search_that_takes_long() -> None:
