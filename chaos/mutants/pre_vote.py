@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Message, PreVote, PreVoteReply
+
+_contact_us = attrgetter("contact_us")
 
 
 class PrevoteIgnoresLowerTerm(Core):
@@ -29,8 +33,7 @@ class PrevoteSurvivesLeader(Core):
 
 class QuorumCheckForgetsItself(Core):
     def _hears_majority(self) -> bool:
-        contacts = sorted(progress.contact_us for progress in self.progress.values())
-        return self.now_us - contacts[-self._majority(len(contacts) + 1)] < self.timing.election_timeout_min_us
+        return self.now_us - self._reached(0, _contact_us) < self.timing.election_timeout_min_us
 
 
 class LosesQuorumAndLeads(Core):

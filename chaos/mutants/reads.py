@@ -12,12 +12,14 @@ from raft_chaos.raft.replica.command import decode_command
 from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.configuration import decode_change
 from raft_chaos.raft.state.messages import AppendEntriesReply, Message
 
 
 class DeposedLeaderReads(Replica):
     def submit(self, token: Any, command: bytes, now_us: int) -> bool:
-        if self.core.role != "leader" or decode_command(command).op != "get":
+        is_change = decode_change(command) is not None
+        if self.core.role != "leader" or is_change or decode_command(command).op != "get":
             return super().submit(token, command, now_us)
         # A leader that was cut off still believes that it leads, and its applied state is stale.
         self.core.now_us = now_us

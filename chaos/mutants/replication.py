@@ -42,9 +42,17 @@ class ConflictCutCommitted(Core):
 
 
 class DurableCursorSurvivesTruncation(Core):
+    _cursor = 0
+
     def _truncate(self, from_index: int) -> None:
-        durable_index = self.log.durable_index
+        self._cursor = max(self._cursor, self.log.durable_index)
         super()._truncate(from_index)
+
+    def _advance_commit(self) -> None:
+        # Only here: a log that took more for durable than is on the disk would end the node when it reads that back.
+        durable_index = self.log.durable_index
+        self.log.durable_index = min(max(durable_index, self._cursor), self.log.last_index)
+        super()._advance_commit()
         self.log.durable_index = durable_index
 
 
@@ -95,10 +103,11 @@ class StaleProgressKept(Core):
     def _reset_progress(self) -> None:
         earlier = self.progress
         super()._reset_progress()
-        for peer, known in earlier.items():
-            # Bounded by the entry that this leader is about to append: its log may have been truncated meanwhile, and
-            # an index beyond its end would cause a crash instead of this mistake.
-            self.progress[peer].match_index = min(known.match_index, self.log.last_index + 1)
+        for peer, progress in self.progress.items():
+            if peer in earlier:
+                # Bounded by the entry that this leader is about to append: its log may have been truncated meanwhile,
+                # and an index beyond its end would cause a crash instead of this mistake.
+                progress.match_index = min(earlier[peer].match_index, self.log.last_index + 1)
 
 
 class RetransmissionStorm(Core):

@@ -6,9 +6,9 @@ all, and then one of two endings. Seeds with steered episodes, which last until 
 warmup have none.
 
 A partition stands for longer than the bound of progress. It leaves a majority whole, which must elect a leader and
-commit. Half of these partitions have one of Jepsen's shapes. In the other half the leader hears nobody, and so many
-others hear it that the rest is no majority. There a voter that refuses its vote while it hears a leader stops the whole
-cluster (openraft #2080).
+commit. Some of these partitions have one of Jepsen's shapes. In the others the leader hears nobody, and so many nodes
+hear it that the rest is no majority. There a voter that refuses its vote while it hears a leader stops the whole
+cluster (openraft #2080). With PreVote or CheckQuorum it has to refuse, so most of them are in seeds without.
 
 Episodes of a feature (`steered.catalogue.OF_FEATURES`, and the later ones) come one after the other, as many of the
 drawn ones as there is room for, in seeds whose nodes have what they need. One whose last step stands comes first: that
@@ -53,6 +53,8 @@ VIRTUAL_TIMEOUTS = 25
 """In election timeouts: the 20 in which progress is owed in virtual time, and room to wait for a leader to cut off."""
 REAL_S, ROOM_TIMEOUTS = 10.1, 3
 """In real time the bound of progress is 10 s."""
+DEAF_SHARE, PLAIN_DEAF_SHARE = 0.5, 0.85
+"""The share of the partitions whose leader hears nobody: where nodes have PreVote or CheckQuorum, and elsewhere."""
 WHOLE: tuple[Shape, ...] = ("halves", "majority", "bridge", "isolate_leader")
 """The shapes that leave a majority whole, with nothing or little coming in."""
 
@@ -73,7 +75,7 @@ def draw_all_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list
     """All faults for `nodes`, as `draw_faults` gives them, or fewer, and an ending."""
     ending = None
     if not (swarm.steered or swarm.quiet or swarm.early):
-        ending = _partition(seed, config, nodes) or _of_features(seed, config, swarm)
+        ending = _partition(seed, config, swarm, nodes) or _of_features(seed, config, swarm)
     if ending is None:
         return draw_faults(seed, config, swarm, nodes)
     from_us, unit = ending.from_us, config.election_timeout_us_max
@@ -115,14 +117,16 @@ def _begins_us(config: ScheduleConfig, lasts_us: int) -> int | None:
 # ---- a partition that stands -------------------------------------------------------------------------------------
 
 
-def _partition(seed: int, config: ScheduleConfig, nodes: list[str]) -> _Ending | None:
+def _partition(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> _Ending | None:
     rng = stream(seed, "faults/standing")
     from_us = _begins_us(config, _stands_us(config))
     is_judged = config.can is None or {"cut", "events"} <= {*config.can}
     wanted = rng.random() < SHARE and "partition" in config.faults
     if from_us is None or not (wanted and is_judged):
         return None
-    return _Ending(from_us, _deaf_leader(rng, nodes) if rng.random() < 0.5 else _whole(rng, nodes))
+    may_refuse = swarm.features.pre_vote or swarm.features.check_quorum
+    deaf = rng.random() < (DEAF_SHARE if may_refuse else PLAIN_DEAF_SHARE)
+    return _Ending(from_us, _deaf_leader(rng, nodes) if deaf else _whole(rng, nodes))
 
 
 def _whole(rng: Random, nodes: list[str]) -> Partition:
