@@ -58,9 +58,6 @@ class RemovedLeaderLeadsOn(Core):
         if self.configuration.is_joint:
             super()._end_transition()
 
-    def _has_caught_up(self, node: str) -> bool:
-        return node == self.node or super()._has_caught_up(node)  # it may be added again while it leads
-
 
 class RemovedLeaderNeverStands(Core):
     def _may_stand(self) -> bool:

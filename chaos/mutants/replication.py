@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core, Progress
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.log import CACHE_BYTES
 from raft_chaos.raft.state.messages import MAX_ENTRIES, AppendEntries, AppendEntriesReply, Entry
 
 # ---- the follower's side --------------------------------------------------------------------------------------------
@@ -42,18 +43,11 @@ class ConflictCutCommitted(Core):
 
 
 class DurableCursorSurvivesTruncation(Core):
-    _cursor = 0
-
     def _truncate(self, from_index: int) -> None:
-        self._cursor = max(self._cursor, self.log.durable_index)
-        super()._truncate(from_index)
-
-    def _advance_commit(self) -> None:
-        # Only here: a log that took more for durable than is on the disk would end the node when it reads that back.
         durable_index = self.log.durable_index
-        self.log.durable_index = min(max(durable_index, self._cursor), self.log.last_index)
-        super()._advance_commit()
+        super()._truncate(from_index)
         self.log.durable_index = durable_index
+        self.log._cache_bytes = CACHE_BYTES  # or it lets go of what is not on the disk, and cannot read it back
 
 
 class RollbackCommitted(Core):

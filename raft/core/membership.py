@@ -63,8 +63,8 @@ class Membership(Reads):
         return self.configuration_index > self.commit_index or self.configuration.is_joint
 
     def _has_caught_up(self, node: str) -> bool:
-        progress = self.progress[node]
-        return progress.is_caught_up and not self._is_silent(progress)
+        progress = self.progress.get(node)
+        return progress is not None and progress.is_caught_up and not self._is_silent(progress)
 
     def _first_step_to(self, new: Configuration) -> Configuration:
         """What to append for this change. Raises ChangeError."""
