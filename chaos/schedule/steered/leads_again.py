@@ -10,14 +10,16 @@ from raft_chaos.chaos.schedule.steered.plot import Plot, Steered, after, at_next
 
 
 def _build(plot: Plot) -> None:
-    """The leader is cut off with a minority, collects entries that never commit, and another leads. As soon as the old
-    leader is back and has cut its log, all others pause: its timer runs out first, and the others wake up to its
-    request for votes.
+    """The leader is cut off with a minority, and collects entries that never commit. The rest sleeps meanwhile, and
+    elects another one just before both are together again, so that its log is the shorter one. As soon as the old
+    leader has cut its log, all others pause: its timer runs out first, and the others wake up to its request for votes.
 
     Whatever it still knows from its first time as leader is wrong: match indices, and how much of its log is durable.
     """
     minority, rest = ([LEADER], [PIVOT, NEAR, FAR]) if plot.even else ([LEADER, NEAR], [PIVOT, FAR])
-    away = plot.split([minority, rest], plot.lasting(2.5, 4))
+    away_us = plot.lasting(2.5, 4)
+    away = plot.split([minority, rest], away_us)
+    plot.step(Pause(then(away, *rest)), away_us - plot.lasting(0.3, 0.6), after(away))
     again = plot.step(
         Pause(then(away, OTHERS)), plot.lasting(1.1, 1.4), at_next("log_truncated", away, plot.rng.randint(0, 5_000))
     )
