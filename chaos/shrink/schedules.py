@@ -7,7 +7,7 @@ removed too.
 
 A small schedule that fails under a single seed is of little use in real time. So a second search, `lasting`, requires
 more. Of `TRIALS` runs with faults as late as in `live` (`as_in_live`), some fail with the whole schedule; with the
-candidate at least half of these must still fail.
+candidate half of these, rounded down, must still fail.
 
 In order, repeated until nothing changes: remove clients, nodes, faults and operations; then make the remaining faults
 smaller, shorter and earlier, and the whole schedule earlier.
@@ -66,7 +66,7 @@ NOTICED_US = (2_000, 12_000)
 class ScheduleCandidate(msgspec.Struct, frozen=True):
     """A schedule that may still violate the invariant, with the unmodified core (`mutant` None) or a mutant.
 
-    It must do so with the delays of live in at least half of the runs `trials`, whose numbers count from the seed
+    It must do so with the delays of live in half (rounded down) of the runs `trials`, whose numbers count from the seed
     `trials_of`; and under one of `seeds` seeds, the first `tried` of which are known not to fail. A run that ends at
     its bound of events before the violation, which `max_events` replaces, does not fail.
     """
