@@ -86,7 +86,7 @@ def shrink(
             foreign = is_of_another_system(RunDir(run))
             _check_writable(file)
             if foreign:
-                if executor != "processes":
+                if executor != "processes" or scheduler is not None:
                     fail("--executor: another system runs in real time, on this machine alone; leave out the option")
                 from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live  # it brings the world live
 
@@ -114,7 +114,7 @@ def shrink(
                     file = _beside_a_smaller(file, shrunk)
                     save(shrunk.reproduction, file)
         except WorkerDiedError as error:
-            return Result(EXIT_HARNESS, notes=[f"raft-chaos: {error}; --jobs 1 needs none"])
+            return Result(EXIT_HARNESS, notes=[f"raft-chaos: {error}; --executor processes --jobs 1 needs none"])
         except NotReproducedError as error:
             return _nothing_done(run, f"not reproduced: {error}")
         except OSError as error:
