@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from brute_force import linearizable, needless, sound
 from raft_chaos.invariants.linearizability.blocks import Violation
 from raft_chaos.invariants.linearizability.check import KeySearch, check
+from raft_chaos.invariants.linearizability.guess import guess
 from raft_chaos.invariants.linearizability.operations import Model, Operation
 from raft_chaos.invariants.linearizability.order import first_fault
 from raft_chaos.invariants.linearizability.problem import Problem, parts
@@ -20,6 +21,7 @@ def difference(operations: Sequence[Operation], model: Model, valid: bool) -> st
     return (
         answer_differs(operations, model, valid)
         or values_differ(operations, model, valid)
+        or guess_differs(operations, model, valid)
         or search_differs(operations, model, valid)
     )
 
@@ -52,6 +54,16 @@ def values_differ(operations: Sequence[Operation], model: Model, valid: bool) ->
     if decision is not None and first_fault(operations, decision, model) is not None:
         return f"values give an order that does not hold: {first_fault(operations, decision, model)}"
     return "" if decision is None or valid else "values call it valid"
+
+
+def guess_differs(operations: Sequence[Operation], model: Model, valid: bool) -> str:
+    order = guess(operations) if model in ("register", "kv") else None
+    if order is None:
+        return ""
+    fault = first_fault(operations, order, model)
+    return (
+        f"the guessed order does not hold: {fault}" if fault is not None else "" if valid else "a guess calls it valid"
+    )
 
 
 def search_differs(operations: Sequence[Operation], model: Model, valid: bool) -> str:

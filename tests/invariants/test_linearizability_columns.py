@@ -116,8 +116,8 @@ def test_columns_with_other_operations_than_reads_and_writes_are_judged() -> Non
 
 
 def test_the_budget_is_for_the_search_over_undecided_keys() -> None:
-    answer = check_columns(as_columns(registers(400, 20, values=3)), "register", budget=100)
-    assert answer.verdict == "unknown" and answer.judged == 400
+    answer = check_columns(as_columns(registers(2_500, 20, values=3)), "register", budget=100)
+    assert answer.verdict == "unknown" and answer.judged == 2_500
 
 
 def test_nothing_is_valid() -> None:
