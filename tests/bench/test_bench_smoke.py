@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import restart, sim
+from bench import latency, restart, sim
 from bench.cli import PARTS, table
 from bench.etcd_node import PROGRAM
 from bench.measures import QUICK
@@ -61,6 +61,22 @@ def test_etcd_is_measured_beside_ours(tmp_path: Path) -> None:
         ours, theirs, *_ = row.removeprefix(name).replace(",", "").split()
         assert float(ours) > 0
         assert float(theirs) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.live
+def test_each_command_is_cut_into_its_parts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.latency", "--commands", "50", "--folder", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {name: line.removeprefix(name).split() for line in done.stdout.splitlines() for name in (line[:42].strip(),)}
+    whole = float(rows["the whole command"][0])
+    for part, _, _ in latency.PARTS:
+        assert 0 <= float(rows[part][0]) <= whole
+    assert float(rows["bare: one write and its sync"][0]) > 0
+    cut, of = (int(word) for word in done.stderr.split() if word.isdecimal())
+    assert of == 50 and cut >= 25
     assert list(tmp_path.iterdir()) == []
 
 
