@@ -7,8 +7,8 @@
                another seed: what led there happens again, and what follows is different
     ordered    the same, and from there on frames are delivered by priorities of links (`chaos.run.sim.priorities`)
 
-A way is taken the more often, the more new states it led to lately, for the length of its runs. So an exploration is
-about as good as the best way, whichever that is for a system and at a time.
+Half of the attempts are fresh. Of the other ways one is taken the more often, the more new states it led to lately, for
+the length of its runs; and if fresh ones lead to more than these, then more than half are fresh.
 
 Attempt n is drawn from a stream of its own, and depends only on what the attempts reached that were over when it was
 made: up to n - `ahead_of(jobs)`. So as long as results come back in their order, a few processes more or less change
@@ -93,10 +93,15 @@ class Explorer:
             self.corpus.ended(parent, found)
 
     def _shares(self) -> list[float]:
-        """How often to take each way. A way that was never taken counts as the best one."""
+        """How often to take each way. A way that was never taken counts as the best one. Fresh schedules are at least
+        half of all: they alone have faults, sizes and options that no kept schedule has, and most mistakes need one of
+        these more than they need a state that no run has reached."""
         yields = [self._new[way] / self._deliveries[way] if self._deliveries[way] else None for way in self._ways]
         best = max((one for one in yields if one is not None), default=0.0) or 1.0
-        return [max(LEAST_SHARE, ((best if one is None else one) / best) ** 2) for one in yields]
+        shares = [max(LEAST_SHARE, ((best if one is None else one) / best) ** 2) for one in yields]
+        fresh = self._ways.index("fresh")
+        shares[fresh] = max(shares[fresh], sum(shares) - shares[fresh])
+        return shares
 
     def _made(self, way: str, kept: Kept, rng: Random) -> tuple[Schedule, str]:
         match way:

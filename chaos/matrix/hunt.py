@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
+from raft_chaos.chaos.faults.catalogue import LIVE_KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
@@ -106,7 +106,7 @@ def settings_of(cell: Cell) -> Settings:
     config = ScheduleConfig(
         nodes=5 if live else 0,
         swarm=not live,
-        faults=tuple(kind for kind in VIRTUAL_KINDS if KINDS[kind].in_live or not live),
+        faults=LIVE_KINDS if live else VIRTUAL_KINDS,
         warmup_s=1.5,
         duration_s=15,
         ops_per_second=100 if live else RATE,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from raft_chaos.chaos.faults.abilities import OF_NETWORK, OURS
+from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.matrix import hunt as hunt_module
 from raft_chaos.chaos.matrix.hunt import Cell, Job, hunt, settings_of
 
@@ -47,6 +49,13 @@ def test_a_hunt_that_is_stopped_says_nothing(monkeypatch: pytest.MonkeyPatch) ->
     assert hunt(Job(cell=Cell(mutant="old_term_commit", world="live"), start=1), 60, lambda: True) is None
 
 
+@pytest.mark.live
+@pytest.mark.slow
+def test_a_hunt_in_live_runs_real_processes() -> None:
+    found = hunt(Job(cell=Cell(mutant="vote_not_persisted", world="live"), start=1), 60)
+    assert found is not None and found.violated == ["one_vote_per_term"]
+
+
 @pytest.mark.parametrize(
     ("convict", "ran", "seed", "seeds"),
     [
@@ -74,3 +83,7 @@ def test_a_run_without_a_part_has_none_of_it() -> None:
 def test_real_time_has_the_kinds_that_exist_in_it() -> None:
     live, sim = (settings_of(Cell(mutant="old_term_commit", world=world)).schedule for world in ("live", "sim"))
     assert {*live.faults} <= {*sim.faults} and not live.swarm and sim.swarm
+    network = OURS | OF_NETWORK["frames"]
+    assert all(KINDS[kind].in_live and KINDS[kind].exists(network) for kind in live.faults), (
+        "it would end in the middle"
+    )
