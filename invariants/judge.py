@@ -39,6 +39,7 @@ from raft_chaos.invariants.checkers.elections import (
 )
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
 from raft_chaos.invariants.checkers.leader_recognized import LeaderRecognized
+from raft_chaos.invariants.checkers.leader_stickiness import LeaderStickiness
 from raft_chaos.invariants.checkers.leadership_transfer import LeadershipTransfer
 from raft_chaos.invariants.checkers.leaderships import Leaderships
 from raft_chaos.invariants.checkers.learner_promotion import LearnerPromotion
@@ -109,6 +110,7 @@ class Judge:
             LeaderVotesQuorum(self._past, configuration),
             ElectionTimer(pace, configuration),
             CheckQuorum(pace, configuration),
+            LeaderStickiness(pace),
             MembershipChanges(logs, configuration),
             LearnerPromotion(pace, logs, configuration),
             LeaderRecognized(self._leaderships),

@@ -7,7 +7,7 @@ from operator import attrgetter
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.messages import Message, PreVote, PreVoteReply
+from raft_chaos.raft.state.messages import Message, PreVote, PreVoteReply, Recovered, RequestVote
 
 _contact_us = attrgetter("contact_us")
 
@@ -39,6 +39,25 @@ class QuorumCheckForgetsItself(Core):
 class LosesQuorumAndLeads(Core):
     def _keep_leading(self) -> None:
         self._broadcast_heartbeat()
+
+
+class LeaderHeedsCandidates(Core):
+    def _is_settled(self) -> bool:
+        return self.role != "leader" and super()._is_settled()
+
+
+class CandidatesAlwaysHeeded(Core):
+    def _heed(self, message: Message) -> bool:
+        if type(message) is RequestVote:
+            self._become_follower(message.term, leader=None)
+            return True
+        return super()._heed(message)
+
+
+class RestartForgetsLeader(Core):
+    def _recover(self, recovered: Recovered) -> None:
+        super()._recover(recovered)
+        self._heard_us -= self.timing.election_timeout_min_us
 
 
 PRE_VOTE = (
@@ -76,5 +95,26 @@ PRE_VOTE = (
         "openraft #2080",
         ("check_quorum", "liveness_under_fault"),
         Parts(core=LosesQuorumAndLeads),
+    ),
+    Mutant(
+        "leader_heeds_candidates",
+        "a leader whose majority hears it steps down for any candidate, and only its followers ignore those",
+        "a classic omission of CheckQuorum (thesis, §4.2.3)",
+        ("leader_stickiness",),
+        Parts(core=LeaderHeedsCandidates),
+    ),
+    Mutant(
+        "candidates_always_heeded",
+        "a node that hears a leader follows any candidate into a later term: one that was cut off deposes the leader",
+        "a classic omission of CheckQuorum (thesis, §4.2.3)",
+        ("leader_stickiness",),
+        Parts(core=CandidatesAlwaysHeeded),
+    ),
+    Mutant(
+        "restart_forgets_leader",
+        "a node that has restarted votes at once, although a leader's lease may rest on what it heard right before",
+        "a classic omission of leases (thesis, §6.4.1)",
+        ("leader_stickiness",),
+        Parts(core=RestartForgetsLeader),
     ),
 )

@@ -262,6 +262,54 @@ def quorum_check_forgets_itself(parts: Parts) -> Observed:
     return judged_recovery(cluster, 2_000_000)
 
 
+def _disturbed(parts: Parts, disturb: Callable[[Cluster], None]) -> Observed:
+    """n1 leads, n2 hears it, and n3, which hears nobody, stands for election."""
+    cluster = cluster_of(parts, timing=CHECK_QUORUM)
+    stand(cluster, "n1")
+    for _ in range(12):
+        cluster.tick("n1")
+        exchange(cluster, "n1", "n2")
+    cluster.tick("n1")  # so that the request comes later than the last answer
+    cluster.drop()
+    disturb(cluster)
+    return judged_recovery(cluster, 2_000_000)
+
+
+def leader_heeds_candidates(parts: Parts) -> Observed:
+    """The request reaches the leader."""
+
+    def disturb(cluster: Cluster) -> None:
+        candidate(cluster, "n3")
+        cluster.deliver_from("n3", "n1")
+        cluster.persist_all("n1")
+
+    return _disturbed(parts, disturb)
+
+
+def candidates_always_heeded(parts: Parts) -> Observed:
+    """The request reaches n2."""
+
+    def disturb(cluster: Cluster) -> None:
+        candidate(cluster, "n3")
+        cluster.deliver_from("n3", "n2")
+        cluster.persist_all("n2")
+
+    return _disturbed(parts, disturb)
+
+
+def restart_forgets_leader(parts: Parts) -> Observed:
+    """The request reaches n2, which has just restarted."""
+
+    def disturb(cluster: Cluster) -> None:
+        cluster.crash("n2")
+        cluster.restart("n2")
+        candidate(cluster, "n3")
+        cluster.deliver_from("n3", "n2")
+        cluster.persist_all("n2")
+
+    return _disturbed(parts, disturb)
+
+
 def transfer_to_stale_log(parts: Parts) -> Observed:
     """n2 has not acknowledged the leader's last entry when it is to take over."""
     cluster = cluster_of(parts)
@@ -805,6 +853,9 @@ SCENARIOS: dict[str, Scenario] = {
         prevote_survives_leader,
         quorum_check_forgets_itself,
         loses_quorum_and_leads,
+        leader_heeds_candidates,
+        candidates_always_heeded,
+        restart_forgets_leader,
         transfer_to_stale_log,
         transfer_never_given_up,
         transfer_asks_for_pre_votes,

@@ -26,8 +26,12 @@ PACE = Pace(TIMING.heartbeat_us, TIMING.max_entries_per_message, 1, (100_000, 30
 """With the shortest and the longest election timeout of the scenarios of cores."""
 OF_STORAGE = {scenario.__name__ for scenario in storage_scenarios.SCENARIOS}
 PACE_OF_STORAGE = replace(PACE, election_timeout_us=(30_000, 60_000))
+WITH_CHECK_QUORUM = replace(PACE, check_quorum=True)
 PACES = {
-    "quorum_check_forgets_itself": replace(PACE, check_quorum=True),
+    "quorum_check_forgets_itself": WITH_CHECK_QUORUM,
+    "leader_heeds_candidates": WITH_CHECK_QUORUM,
+    "candidates_always_heeded": WITH_CHECK_QUORUM,
+    "restart_forgets_leader": WITH_CHECK_QUORUM,
     "loses_quorum_and_leads": replace(
         PACE, heartbeat_us=50_000, election_timeout_us=(150_000, 300_000), check_quorum=True
     ),
