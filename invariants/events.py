@@ -148,12 +148,15 @@ class SnapshotTaken(Event, frozen=True, gc=False, kw_only=True, tag="snapshot_ta
     """A snapshot of the node's own state machine is durable in place of the entries up to `index` (§7).
 
     `digest` covers these entries, of which the last is of `term`; `state` covers the state machine's state.
+    `members_index` is the entry of the configuration in it; 0 if that is the one with which the cluster began (§6), or
+    if the system does not say.
     """
 
     index: int
     term: int
     digest: str
     state: str
+    members_index: int = 0
 
 
 class SnapshotInstalled(Event, frozen=True, gc=False, kw_only=True, tag="snapshot_installed"):

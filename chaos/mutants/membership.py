@@ -73,6 +73,33 @@ QUORUMS = ("quorum_log", "leader_votes_quorum", "election_safety", *LOST_COMMIT)
 RULES = ("membership_changes", *QUORUMS)
 """What a wrong change breaks: a rule of changes, then the quorums, then what these protect."""
 
+
+class LearnerStands(Core):
+    def _may_stand(self) -> bool:
+        return True
+
+
+class JointLeftToItsLeader(Core):
+    def _end_transition(self) -> None:
+        index = self.configuration_index
+        began_it = index > self.log.base_index and self.log.term_at(index) == self.current_term
+        if began_it or not self.configuration.is_joint:
+            super()._end_transition()
+
+
+class SnapshotHasLatestMembers(Core):
+    def compact(self, data: bytes, state: str) -> None:
+        index = self.last_applied
+        at, configuration = self._configurations.latest
+        snapshot = Snapshot(
+            index, self.log.term_at(index), self.log.digest(index), data, configuration if at else None, at
+        )
+        self.log.compact(index)
+        self._configurations.compact(index)
+        lsn = self._save(snapshot)
+        self._report(self._reporter.snapshot_taken(self.now_us, snapshot, state), lsn)
+
+
 MEMBERSHIP = (
     Mutant(
         "membership_before_noop",
@@ -150,5 +177,26 @@ MEMBERSHIP = (
         "RedisRaft #125",
         ("learner_promotion",),
         Parts(core=LearnerPromotedBehind),
+    ),
+    Mutant(
+        "learner_stands",
+        "nodes without a vote stand for election, and disturb those that have one",
+        "a classic omission of learners (thesis, §4.2.1)",
+        ("membership_changes",),
+        Parts(core=LearnerStands),
+    ),
+    Mutant(
+        "joint_left_to_its_leader",
+        "a leader ends only the joint consensus that it began: where its leader falls, it never ends",
+        "a classic omission of joint consensus (§6)",
+        ("membership_changes",),
+        Parts(core=JointLeftToItsLeader),
+    ),
+    Mutant(
+        "snapshot_has_latest_members",
+        "a snapshot has the latest configuration, and not that of its prefix: one that is not committed gets into it",
+        "openraft #1808",
+        ("membership_changes",),
+        Parts(core=SnapshotHasLatestMembers),
     ),
 )

@@ -45,7 +45,7 @@ class Checker:
     def applies(self) -> bool:
         """Whether there is a verdict at all: False for a source of events that the run does not have, and for a rule by
         which it owed nothing. Asked after `verdict`."""
-        return self.judged > 0 or not self.only_if_judged
+        return self.judged > 0 or self.violation_count > 0 or not self.only_if_judged
 
     def violate(self, message: str, *witness: Any, rule: str | None = None) -> None:
         """Counts a violation, and keeps it if it is one of the first `KEPT_VIOLATIONS`. A None among the witnesses is

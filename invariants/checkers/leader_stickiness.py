@@ -163,7 +163,6 @@ class LeaderStickiness(Checker):
         if changed.t_us - since_us >= self._shortest_us - TOLERANCE_US:
             return
         if self._clocks.counted(changed.node, since_us, changed.t_us):
-            self.judged = max(1, self.judged)
             self.violate(
                 f"{who(changed)} followed {request.sender} into term {changed.term}, although it "
                 f"{_said(contact, changed.t_us)}; its shortest election timeout is {self._shortest_us} µs",

@@ -1,7 +1,7 @@
 """membership_changes: each change of the members keeps the rules of §6 and of Ongaro's thesis, chapter 4.
 
 A node reports each configuration that it begins to use, at once, and each configuration among its entries, once it is
-durable. Five rules:
+durable. Eight rules:
 
 1. A node uses the latest configuration in its log, whether it is committed or not: at the latest when the entry is
    durable, and no longer than the entry is in the log.
@@ -11,13 +11,18 @@ durable. Five rules:
    same. A leader that was elected with it in its log may append the end before its first entry is committed.
 3. Voters change by joint consensus, or one at a time: any majority before the change and any after it have a node in
    common.
-4. Joint consensus ends with the new voters alone.
+4. Joint consensus ends with the new voters alone, and the leader that has committed it, whoever began it, ends it.
 5. A leader that removed itself does not lead on once that is committed.
+6. A snapshot has the configuration of the prefix that it replaces: the latest one up to its last entry (§7).
+7. A node that starts uses the latest configuration that it has recovered, of an entry or of its snapshot.
+8. A node that never had a vote does not stand for election. One that had one may: its removal may not be committed.
 
 Why no correct node is convicted: what a node uses is reported at the time when it begins. Commits, truncations and
 entries may be reported later, since they wait for the disk, but with the time by which the core acted, and in order. So
 rules 2 to 4 are judged when the first later commit is reported: all earlier ones are known then. A configuration
 that a node recovers with its log is used at once if it is the latest, and the others are older than its first report.
+What a snapshot replaces was applied, so all of it is durable, and was reported before. A leader ends joint consensus in
+the very step in which it commits that, so it has when it commits again.
 """
 
 from __future__ import annotations
@@ -34,8 +39,10 @@ from raft_chaos.invariants.events import (
     EntryAppended,
     LogTruncated,
     Members,
+    PreVoteStarted,
     RoleChanged,
     SnapshotInstalled,
+    SnapshotTaken,
     Started,
 )
 
@@ -58,10 +65,18 @@ class _Begun:
 
 @dataclass(slots=True)
 class _Node:
-    """One incarnation: what it uses, since when it used each configuration, its leadership, and its last commit."""
+    """One incarnation: what it uses, since when it used each configuration, its leadership, and its last commit. `base`
+    is the configuration of the snapshot with which its log begins (None: nobody reported it), and `entries` are the
+    indices of those in its log. `recovered` is the latest one that it started with, and `at_first` the one that it used
+    then."""
 
     started: Started
     members: Members
+    base: int | None
+    entries: list[int] = field(default_factory=list)
+    recovered: int = 0
+    at_first: ConfigurationUsed | None = None
+    is_judged: bool = False
     used: ConfigurationUsed | None = None
     since_us: dict[int, int] = field(default_factory=dict)
     leads_in: int = 0
@@ -86,26 +101,45 @@ class MembershipChanges(Checker):
         self._logs = logs
         self._first = configuration.first
         self._nodes: dict[str, _Node] = {}
+        self._snapshots: dict[tuple[str, int], int] = {}  # a node, the last entry, and the index of the configuration
+        self._voters = set(self._first.voters)  # whoever has had a vote, as far as it knew
 
     def handlers(self) -> Handlers:
         return {
             Started: self._on_started,
             RoleChanged: self._on_role,
+            PreVoteStarted: self._on_stands,
             ConfigurationUsed: self._on_used,
             EntryAppended: self._on_appended,
             LogTruncated: self._on_truncated,
             SnapshotInstalled: self._on_installed,
+            SnapshotTaken: self._on_taken,
             CommitAdvanced: self._on_commit,
         }
 
     def _on_started(self, event: Started) -> None:
-        self._nodes[event.node] = _Node(event, self._first)
+        base = self._snapshots.get((event.node, event.base_index)) if event.base_index else 0
+        self._nodes[event.node] = _Node(event, self._first, base, recovered=base or 0)
 
     def _on_role(self, event: RoleChanged) -> None:
+        if event.role == "candidate":
+            self._on_stands(event)
         if (node := self._nodes.get(event.node)) is not None:
+            self._check_start(node, event)
             node.leads_in = event.term if event.role == "leader" else 0
             # The report waited for the disk: what the node used since then, it did not begin as a leader.
             node.begun = [begun for begun in node.begun if begun.used.t_us < event.t_us]
+
+    def _on_stands(self, event: RoleChanged | PreVoteStarted) -> None:
+        node = self._nodes.get(event.node)
+        if node is None or event.node in self._voters or not self._first.voters:
+            return  # or nobody said who votes at first
+        self.violate(
+            f"{who(event)} stands for election in term {event.term}, and never had a vote; it uses the configuration "
+            f"of entry {node.index} ({node.members})",
+            node.used,
+            event,
+        )
 
     # ---- what is used -----------------------------------------------------------------------------------------------
 
@@ -117,6 +151,10 @@ class MembershipChanges(Checker):
         if node.leads_in and event.index > node.index:
             node.begun.append(_Begun(event, node.leads_in, node.index, node.members, node.commit))
         node.used, node.members = event, event.members
+        if event.t_us == node.started.t_us:
+            node.at_first = event
+        if event.members.votes(event.node):
+            self._voters.add(event.node)
         node.since_us.setdefault(event.index, event.t_us)
 
     def _check_step(self, old: Members, event: ConfigurationUsed) -> None:
@@ -135,8 +173,12 @@ class MembershipChanges(Checker):
         node = self._nodes.get(event.node)
         if node is None or event.members is None:
             return
+        node.entries.append(event.index)
+        if event.members.votes(event.node):
+            self._voters.add(event.node)
         if event.index <= node.started.last_index and event.t_us == node.started.t_us:
-            return  # recovered: only the latest one is used
+            node.recovered = max(node.recovered, event.index)
+            return  # only the latest one is used
         self.judged += 1
         since_us = node.since_us.get(event.index)
         if since_us is None or since_us > event.t_us:
@@ -148,7 +190,10 @@ class MembershipChanges(Checker):
 
     def _on_truncated(self, event: LogTruncated) -> None:
         node = self._nodes.get(event.node)
-        if node is None or node.used is None:
+        if node is None:
+            return
+        node.entries = [index for index in node.entries if index < event.from_index]
+        if node.used is None:
             return
         if node.used.index >= event.from_index and node.used.t_us < event.t_us:
             self.violate(
@@ -159,9 +204,16 @@ class MembershipChanges(Checker):
             )
 
     def _on_installed(self, event: SnapshotInstalled) -> None:
+        self._snapshots[event.node, event.index] = event.members_index
         # The shared view of the logs gets this event after the checkers.
         node = self._nodes.get(event.node)
-        if node is None or node.used is None or holds(self._logs.get(event.node) or [], event):
+        if node is None:
+            return
+        if event.members_index > event.index:
+            self._has_wrong_members(node, event, "no configuration behind its last entry")
+        node.base = event.members_index
+        node.entries = [index for index in node.entries if index > event.index]
+        if node.used is None or holds(self._logs.get(event.node) or [], event):
             return  # all that is behind the snapshot stays
         right = event.members or self._first
         if node.used.t_us < event.t_us and (node.used.index, node.members) != (event.members_index, right):
@@ -169,6 +221,38 @@ class MembershipChanges(Checker):
                 f"{who(event)} still uses the configuration of entry {node.used.index} ({node.members}), and not that "
                 f"of the snapshot in place of its log, entry {event.members_index} ({right})",
                 node.used,
+                event,
+            )
+
+    def _on_taken(self, event: SnapshotTaken) -> None:
+        self._snapshots[event.node, event.index] = event.members_index
+        node = self._nodes.get(event.node)
+        if node is None or node.base is None or not event.members_index:
+            return
+        right = max((index for index in node.entries if index <= event.index), default=node.base)
+        if event.members_index != right:
+            self._has_wrong_members(node, event, f"that of entry {right}")
+
+    def _has_wrong_members(self, node: _Node, event: SnapshotTaken | SnapshotInstalled, right: str) -> None:
+        self.violate(
+            f"{who(event)} has a snapshot up to entry {event.index} with the configuration of entry "
+            f"{event.members_index}; expected {right}",
+            node.used,
+            event,
+        )
+
+    def _check_start(self, node: _Node, event: RoleChanged) -> None:
+        """It has recovered, and goes on."""
+        if node.is_judged:
+            return
+        node.is_judged = True
+        index, members = (node.at_first.index, node.at_first.members) if node.at_first else (0, self._first)
+        if index < node.recovered:
+            self.violate(
+                f"{who(event)} has started with the configuration of entry {node.recovered} in its log or snapshot, "
+                f"and used that of entry {index} ({members})",
+                node.started,
+                node.at_first,
                 event,
             )
 
@@ -214,9 +298,19 @@ class MembershipChanges(Checker):
             )
 
     def _check_leads(self, node: _Node, used: ConfigurationUsed, last: CommitAdvanced, event: CommitAdvanced) -> None:
-        """It commits more, although it had committed a configuration without itself."""
+        """It commits more, although it had committed a configuration without itself, or a joint one."""
+        if last.index < used.index or last.term != event.term or last.t_us >= event.t_us:
+            return
+        if used.members.old_voters and used.t_us < event.t_us:
+            self.violate(
+                f"{who(event)} has committed a joint configuration (entry {used.index}: {used.members}), and leads on "
+                "without an end of joint consensus",
+                used,
+                last,
+                event,
+            )
         has_vote = used.members.votes(event.node)
-        if not has_vote and last.index >= used.index and last.term == event.term and last.t_us < event.t_us:
+        if not has_vote:
             self.violate(
                 f"{who(event)} leads on although it has committed a configuration without itself (entry {used.index}: "
                 f"{used.members})",

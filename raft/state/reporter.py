@@ -85,6 +85,7 @@ class Reporter:
             term=snapshot.term,
             digest=snapshot.digest,
             state=state,
+            members_index=snapshot.configuration_index,
         )
 
     def snapshot_installed(self, t_us: int, snapshot: Snapshot, via: str) -> SnapshotInstalled:

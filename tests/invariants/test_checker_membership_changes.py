@@ -13,8 +13,10 @@ from raft_chaos.invariants.events import (
     Event,
     LogTruncated,
     Members,
+    PreVoteStarted,
     RoleChanged,
     SnapshotInstalled,
+    SnapshotTaken,
     Started,
 )
 from raft_chaos.invariants.judge import Judge
@@ -245,3 +247,104 @@ def test_a_leader_that_removed_itself_does_not_lead_on() -> None:
     ]
     assert said(*LED, *gone, follows(30), commits(40, 3, 2)) == [], "it stepped down, and hears of the next commit"
     assert said(*LED, entry(14, 2), uses(20, 3, OTHERS), entry(21, 3, OTHERS), commits(25, 2), commits(30, 3)) == []
+
+
+# ---- 4: who ends joint consensus -------------------------------------------------------------------------------------
+
+
+def test_a_leader_ends_the_joint_consensus_that_another_one_began() -> None:
+    """It has done so when it commits again."""
+    before = [START, follows(5), uses(20, 2, JOINT), entry(20, 2, JOINT), leads(30, 2), entry(31, 3, term=2)]
+    assert said(*before, commits(40, 3, 2), entry(41, 4, term=2), commits(50, 4, 2)) == [
+        "n1 (incarnation 1) has committed a joint configuration (entry 2: voters n1 n2, jointly with n1 n2 n3 n4), and "
+        "leads on without an end of joint consensus"
+    ]
+    ended = [uses(40, 4, TWO), entry(41, 4, TWO, term=2), commits(50, 4, 2)]
+    assert said(*before, commits(40, 3, 2), *ended) == []
+    assert said(*before, commits(40, 3, 2), follows(45, 3), commits(50, 3, 3)) == [], "it leads no longer"
+
+
+# ---- 6 and 7: snapshots ----------------------------------------------------------------------------------------------
+
+
+def takes(t_us: int, index: int, members_index: int) -> Event:
+    return at(t_us, SnapshotTaken, index=index, term=1, digest=f"1.{index}", state="s", members_index=members_index)
+
+
+def test_a_snapshot_has_the_configuration_of_its_prefix() -> None:
+    before = [*LED, uses(20, 2, THREE), entry(21, 2, THREE), entry(22, 3), commits(30, 3)]
+    later = [uses(31, 4, TWO), entry(32, 4, TWO)]
+    assert said(*before, *later, takes(40, 3, 2)) == []
+    assert said(*before, *later, takes(40, 3, 4)) == [
+        "n1 (incarnation 1) has a snapshot up to entry 3 with the configuration of entry 4; expected that of entry 2"
+    ]
+    assert said(*before, *later, takes(40, 3, 0)) == [], "not every system says it"
+    deleted = [follows(33, 2), uses(34, 2, THREE), truncates(34, 4)]
+    assert said(*before, *later, *deleted, takes(40, 3, 2)) == []
+
+
+def test_one_that_is_installed_has_none_behind_its_last_entry() -> None:
+    assert said(START, follows(5), uses(20, 9, TWO), installs(20, 8, TWO, 9)) == [
+        "n1 (incarnation 1) has a snapshot up to entry 8 with the configuration of entry 9; expected no configuration "
+        "behind its last entry"
+    ]
+
+
+def restarts(t_us: int, base_index: int) -> Event:
+    return at(t_us, Started, term=1, voted_for=None, last_index=base_index, digest="1.3", base_index=base_index)
+
+
+def test_a_node_that_starts_uses_the_configuration_of_its_snapshot() -> None:
+    before = [*LED, uses(20, 2, THREE), entry(21, 2, THREE), entry(22, 3), commits(30, 3), takes(40, 3, 2)]
+    assert said(*before, restarts(50, 3), follows(60, 2)) == [
+        "n1 (incarnation 1) has started with the configuration of entry 2 in its log or snapshot, and used that of "
+        "entry 0 (voters n1 n2 n3 n4)"
+    ]
+    assert said(*before, restarts(50, 3), uses(50, 2, THREE), follows(60, 2)) == []
+    assert said(*before, restarts(50, 7), follows(60, 2)) == [], "nobody reported that snapshot"
+
+
+def test_a_node_that_starts_uses_the_latest_configuration_in_its_log() -> None:
+    start = at(5, Started, term=1, voted_for=None, last_index=2, digest="1.2")
+    log = [entry(5, 1, THREE), entry(5, 2, TWO)]
+    assert said(start, *log, follows(10)) == [
+        "n1 (incarnation 1) has started with the configuration of entry 2 in its log or snapshot, and used that of "
+        "entry 0 (voters n1 n2 n3 n4)"
+    ]
+    assert said(start, uses(5, 1, THREE), *log, follows(10)) != []
+    assert said(start, uses(5, 2, TWO), *log, follows(10)) == []
+    rolled_back = [uses(8, 1, THREE), follows(8, 2), truncates(8, 2)]
+    assert said(start, uses(5, 2, TWO), *log, *rolled_back, follows(10, 2)) == []
+
+
+# ---- 8: who stands ---------------------------------------------------------------------------------------------------
+
+
+def stands(t_us: int, term: int = 1) -> Event:
+    return at(t_us, RoleChanged, role="candidate", term=term, leader=None)
+
+
+def test_who_never_had_a_vote_does_not_stand() -> None:
+    for event in (stands(10), at(10, PreVoteStarted, term=1)):
+        judge = Judge(voters=NODES, first_voters=OTHERS.voters)
+        judge.observe_all([START, event])
+        found = {verdict.invariant: verdict for verdict in judge.verdicts()}["membership_changes"]
+        assert [violation.message for violation in found.violations] == [
+            "n1 (incarnation 1) stands for election in term 1, and never had a vote; it uses the configuration of "
+            "entry 0 (voters n2 n3 n4)"
+        ]
+    assert said(START, stands(10)) is None
+    assert said(START, uses(20, 2, OTHERS), entry(21, 2, OTHERS), stands(30)) == [], "that may not be committed"
+
+
+def test_where_nobody_says_who_votes_any_node_may_stand() -> None:
+    judge = Judge()
+    judge.observe_all([START, stands(10)])
+    assert all(verdict.outcome != "violated" for verdict in judge.verdicts())
+
+
+def test_a_vote_that_it_had_in_any_incarnation_counts() -> None:
+    judge = Judge(voters=NODES, first_voters=OTHERS.voters)
+    judge.observe_all([START, uses(20, 2, ALL), entry(21, 2, ALL), restarts(50, 0), stands(60)])
+    found = {verdict.invariant: verdict for verdict in judge.verdicts()}["membership_changes"]
+    assert found.violations == ()

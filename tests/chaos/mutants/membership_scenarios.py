@@ -12,6 +12,7 @@ from raft_chaos.raft.state.features import Features
 
 JOINT = replace(TIMING, features=Features(check_quorum=True, membership="joint"))
 SINGLE = replace(TIMING, features=Features(check_quorum=True, membership="single"))
+TWO_VOTERS = replace(TIMING, features=Features(membership="joint", first_voters=2))
 COMPACTING = replace(TIMING, features=Features(check_quorum=True, membership="joint", snapshot_every=3))
 
 
@@ -160,6 +161,43 @@ def removed_leader_never_stands(parts: Parts) -> Observed:
     return judged_recovery(cluster, 2_000_000, before, ("n2",))
 
 
+def learner_stands(parts: Parts) -> Observed:
+    """n3 has no vote, and hears nobody."""
+    cluster = cluster_of(parts, timing=TWO_VOTERS)
+    cluster.tick("n3")
+    cluster.settle()
+    return seen(cluster)
+
+
+def joint_left_to_its_leader(parts: Parts) -> Observed:
+    """n1 begins to remove n4, and falls. n2 has that entry, takes over, and commits a command."""
+    cluster = led_by_n1(parts, 4)
+    ask(cluster, "n1", remove=("n4",))
+    cluster.persist_all("n1")
+    exchange(cluster, "n1", "n2")
+    die(cluster, "n1")
+    cluster.now_us += 400_000
+    win(cluster, "n2", "n3", "n4")
+    cluster.settle()
+    cluster.now_us += 1_000
+    cluster.submit("n2", command("a"))
+    cluster.settle()
+    return seen(cluster)
+
+
+def snapshot_has_latest_members(parts: Parts) -> Observed:
+    """n1 has appended a change when it learns that the commands before it are committed, and compacts its log."""
+    cluster = led_by_n1(parts, timing=COMPACTING)
+    cluster.submit("n1", command("a"), command("b"), command("c"))
+    cluster.persist_all("n1")
+    cluster.deliver_from("n1", "n2")
+    cluster.persist_all("n2")
+    ask(cluster, "n1", remove=("n3",))
+    cluster.deliver_from("n2", "n1")
+    cluster.persist_all("n1")
+    return seen(cluster)
+
+
 def learner_promoted_behind(parts: Parts) -> Observed:
     """n3 has caught up as a learner, and misses commands. It is promoted as soon as it answers again."""
     cluster = led_by_n1(parts, timing=SINGLE)
@@ -194,4 +232,7 @@ SCENARIOS = (
     removed_leader_leads_on,
     removed_leader_never_stands,
     learner_promoted_behind,
+    learner_stands,
+    joint_left_to_its_leader,
+    snapshot_has_latest_members,
 )
