@@ -375,6 +375,9 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
     the nodes that must reach it (each was killed, paused or cut off). Catching up counts as failed after `bound_us`
     without any progress.
 
+    `without_vote` are nodes that should have a vote again by then (§6): the harness asked for that again and again, in
+    vain.
+
     `within_us` is used in virtual time and is 0 elsewhere: all owed nodes must catch up within exactly this time from
     the start of the phase, and `bound_us` is ignored. A run with nodes that have not caught up ends then, and no
     earlier.
@@ -385,6 +388,7 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
     owed: tuple[str, ...] = ()
     bound_us: int = 0
     within_us: int = 0
+    without_vote: tuple[str, ...] = ()
 
 
 class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):

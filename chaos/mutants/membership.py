@@ -74,6 +74,11 @@ RULES = ("membership_changes", *QUORUMS)
 """What a wrong change breaks: a rule of changes, then the quorums, then what these protect."""
 
 
+class LearnerNeverPromoted(Core):
+    def _has_caught_up(self, node: str) -> bool:
+        return False
+
+
 class LearnerStands(Core):
     def _may_stand(self) -> bool:
         return True
@@ -177,6 +182,13 @@ MEMBERSHIP = (
         "RedisRaft #125",
         ("learner_promotion",),
         Parts(core=LearnerPromotedBehind),
+    ),
+    Mutant(
+        "learner_never_promoted",
+        "a learner never counts as caught up, so it never gets its vote",
+        "a classic omission of learners (thesis, §4.2.1)",
+        ("recovery",),
+        Parts(core=LearnerNeverPromoted),
     ),
     Mutant(
         "learner_stands",

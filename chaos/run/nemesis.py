@@ -87,9 +87,12 @@ class Nemesis:
         for task in list(self._striking.values()):
             await task.ended()
 
-    async def restore_members(self) -> None:
-        """Once all is healed: all nodes vote again, if their members change at all."""
-        await restore(_Afterwards(self))
+    async def restore_members(self) -> list[str]:
+        """Once all is healed: all nodes vote again, if their members change at all. Returns those that do not after a
+        long time."""
+        if await restore(_Afterwards(self)):
+            return []
+        return [node for node in self.nodes if not self.members.votes(node)]
 
     def leader(self) -> str | None:
         """The leader, if there is one that runs and reaches others.

@@ -12,7 +12,7 @@ the harness itself is punctual, and a violation means that there was no progress
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
@@ -101,9 +101,8 @@ class Phases:
         self._nemesis.start(self._schedule.faults)
         await self._tasks.pass_until(header.safety_until_us)
         await self._nemesis.end()
-        if header.features.membership:
-            await self._nemesis.restore_members()
-        if await self._liveness(until_us, final):
+        without_vote = await self._nemesis.restore_members() if header.features.membership else []
+        if await self._liveness(until_us, final, without_vote):
             await self._final_reads(final)
             for name, client in clients.items():
                 if reads := self._of(name, final=True):
@@ -114,8 +113,9 @@ class Phases:
     def _of(self, client: str, *, final: bool) -> list[Operation]:
         return [one for one in self._schedule.operations if one.client == client and one.final == final]
 
-    async def _liveness(self, until_us: int, final: Client) -> bool:
-        """All is healed: waits until nothing is owed and the clients are done, or until the bound is reached.
+    async def _liveness(self, until_us: int, final: Client, without_vote: list[str]) -> bool:
+        """All is healed: waits until nothing is owed and the clients are done, or until the bound is reached. These
+        nodes were to vote again, and do not.
 
         Returns False if something is still owed then; the run ends there, since later events would only blur that.
         """
@@ -123,7 +123,7 @@ class Phases:
         target, owed = self._view.highest_commit, self._nemesis.log.touched
         began_us, within_us = self._world.now_us(), self._bound.within_us
         ends_us = self._tasks.now_us + within_us if within_us else None
-        self._enter("liveness", target, owed)
+        self._enter("liveness", target, owed, without_vote)
         await self._pass_until(until_us, ends_us)
         while self._recovery_owed and not self._recovered(target, owed):
             if self._is_too_late(began_us):
@@ -186,7 +186,9 @@ class Phases:
         self._working += 1
         self._tasks.spawn(counted(), name)
 
-    def _enter(self, phase: Phase, commit_target: int = 0, owed: list[str] | None = None) -> None:
+    def _enter(
+        self, phase: Phase, commit_target: int = 0, owed: Sequence[str] = (), without_vote: Sequence[str] = ()
+    ) -> None:
         self.phase = phase
         is_liveness = phase == "liveness"
         self._world.report(
@@ -196,7 +198,8 @@ class Phases:
                 t_us=self._world.now_us(),
                 phase=phase,
                 commit_target=commit_target,
-                owed=tuple(owed or ()),
+                owed=tuple(owed),
+                without_vote=tuple(without_vote),
                 within_us=self._bound.within_us if is_liveness else 0,
                 bound_us=self._bound.stalled_us if is_liveness else 0,
             )

@@ -43,6 +43,9 @@ class CommittedMembers:
         """Whether the node gets the log, with a vote or without."""
         return self._members is None or self._members.includes(node)
 
+    def votes(self, node: str) -> bool:
+        return self._members is None or self._members.votes(node)
+
     def all_in_use(self) -> Iterator[Members]:
         """The one that is committed, and those that nodes use, which may not be committed yet."""
         if self._members is not None:

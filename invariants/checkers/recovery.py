@@ -14,6 +14,10 @@ although the fault that removes nodes says that nobody left: its leader can have
 whoever leads after the healing commits it. But all nodes are to be members again, so the verdict is unknown then:
 nothing shows whether such a node would catch up.
 
+Where members change, all nodes are to vote again, and the harness asks for that for many election timeouts before the
+phase begins. In virtual time a node that has no vote by then, although none has ended by itself, was refused what §6
+promises: a new server catches up, and gets its vote.
+
 Nothing is owed either once too few voters are left. Faults may damage the data of less than a quorum of the nodes for
 good, which then end, as they must. But while the fault that removes nodes stands, fewer vote, and the others may be no
 majority of these: then nobody can bring the removed ones back.
@@ -107,6 +111,8 @@ class Recovery(Checker):
             return self.conclude("unknown", f"no majority of the voters is left: {' and '.join(gone)} had to end")
         undecided: list[str] = []
         self._judge_commit(phase, ended, undecided)
+        if phase.within_us and not self._exits:
+            self._judge_votes(phase)
         for node in phase.owed:
             if self._members.includes(node):
                 self._judge_node(node, phase, ended, undecided)
@@ -129,6 +135,13 @@ class Recovery(Checker):
             ended,
             undecided,
         )
+
+    def _judge_votes(self, phase: PhaseStarted) -> None:
+        for node in phase.without_vote:
+            self.judged += 1
+            self.violate(
+                f"{node} had no vote again when all was healed, although it was asked for for a long time", phase
+            )
 
     def _judge_node(self, node: str, phase: PhaseStarted, ended: RunEnded, undecided: list[str]) -> None:
         self.judged += 1

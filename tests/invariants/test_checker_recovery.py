@@ -292,3 +292,15 @@ def test_nothing_is_owed_if_those_that_had_to_end_leave_no_majority_of_the_voter
     assert recovery(uses("n1", 2, TWO), damaged("n2"), again, liveness(), ended()).outcome == "violated"
     by_itself = msgspec.structs.replace(damaged("n2"), excused="")
     assert recovery(uses("n1", 2, TWO), by_itself, liveness(), ended()).outcome == "violated"
+
+
+def test_a_node_that_got_no_vote_again_is_owed_one() -> None:
+    phase = msgspec.structs.replace(liveness(), within_us=500, without_vote=("n2",))
+    script = [phase, NEW_COMMIT, ended()]
+    (violation,) = recovery(*script).violations
+    assert violation.message == ("n2 had no vote again when all was healed, although it was asked for for a long time")
+    assert violation.witness == (phase,)
+    real = msgspec.structs.replace(phase, within_us=0)
+    assert recovery(real, *script[1:]).outcome == "valid", "a busy machine is slow"
+    exited = NodeExited(node=HARNESS, inc=1, t_us=900, subject="n2", subject_inc=1, exit_code=1)
+    assert all("no vote" not in one.message for one in recovery(exited, *script).violations)

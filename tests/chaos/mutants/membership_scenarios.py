@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 from scenario_steps import Observed, cluster_of, die, exchange, judged_recovery, seen, stand, win
+from sim_scenarios import a_learner, in_sim
 
 from cluster import TIMING, Cluster, command
 from raft_chaos.raft.server.parts import Parts
@@ -161,6 +162,11 @@ def removed_leader_never_stands(parts: Parts) -> Observed:
     return judged_recovery(cluster, 2_000_000, before, ("n2",))
 
 
+def learner_never_promoted(parts: Parts) -> Observed:
+    """n3 begins without a vote, and is to have one at the end."""
+    return in_sim(parts, a_learner(1))
+
+
 def learner_stands(parts: Parts) -> Observed:
     """n3 has no vote, and hears nobody."""
     cluster = cluster_of(parts, timing=TWO_VOTERS)
@@ -232,6 +238,7 @@ SCENARIOS = (
     removed_leader_leads_on,
     removed_leader_never_stands,
     learner_promoted_behind,
+    learner_never_promoted,
     learner_stands,
     joint_left_to_its_leader,
     snapshot_has_latest_members,

@@ -95,3 +95,21 @@ def quiet_cluster(seed: int) -> Schedule:
         for number in range(2, 12)
     ]
     return Schedule(header, [], operations)
+
+
+def a_learner(seed: int) -> Schedule:
+    """Of three nodes n3 has no vote at first. At the end all are to vote."""
+    header = Header(
+        seed=seed,
+        nodes=["n1", "n2", "n3"],
+        clients=["c0"],
+        safety_from_us=SECOND_US,
+        safety_until_us=2 * SECOND_US,
+        liveness_for_us=SECOND_US // 2,
+        features=Features(membership="joint", first_voters=2),
+    )
+    operations = [
+        Operation(id=f"c0/{number}", client="c0", at_us=number * 50_000, f="put", key="k", value="v")
+        for number in range(20, 60)
+    ]
+    return Schedule(header, [], operations)

@@ -32,6 +32,9 @@ PACES = {
     "leader_heeds_candidates": WITH_CHECK_QUORUM,
     "candidates_always_heeded": WITH_CHECK_QUORUM,
     "restart_forgets_leader": WITH_CHECK_QUORUM,
+    "learner_never_promoted": replace(
+        PACE, heartbeat_us=50_000, election_timeout_us=(150_000, 300_000), first_voters=("n1", "n2")
+    ),
     "learner_stands": replace(PACE, first_voters=("n1", "n2")),
     "loses_quorum_and_leads": replace(
         PACE, heartbeat_us=50_000, election_timeout_us=(150_000, 300_000), check_quorum=True

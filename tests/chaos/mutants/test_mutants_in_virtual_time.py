@@ -43,6 +43,7 @@ SEEDS = {
     "prevote_survives_leader": (12, 8, 20),
     "quorum_check_forgets_itself": (9, 8, 20),
     "loses_quorum_and_leads": (9, 8, 20),
+    "learner_never_promoted": (1, 8, 20),
     "learner_stands": (4, 8, 20),
     "joint_left_to_its_leader": (1, 8, 20),
     "snapshot_has_latest_members": (12, 8, 20),
