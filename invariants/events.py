@@ -218,7 +218,8 @@ class MessageReceived(Event, frozen=True, gc=False, kw_only=True, tag="message_r
 
     Our own nodes also say the term of an AppendEntriesReply that acknowledges entries, and up to which one it does;
     likewise of an InstallSnapshotReply that says that the snapshot is durable. Of an AppendEntriesReply that rejects
-    entries they say its term, and the prev_log_index that did not match; of a TimeoutNow the term.
+    entries they say its term, and the prev_log_index that did not match; of a TimeoutNow the term, and of a
+    PreVoteReply the term that it grants.
     """
 
     sender: str

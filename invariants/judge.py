@@ -49,6 +49,7 @@ from raft_chaos.invariants.checkers.logs import CommittedLogAppendOnly, LeaderAp
 from raft_chaos.invariants.checkers.membership_changes import MembershipChanges
 from raft_chaos.invariants.checkers.monotonicity import Monotonicity
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
+from raft_chaos.invariants.checkers.pre_vote import PreVoting
 from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.quorum_log import QuorumLog
 from raft_chaos.invariants.checkers.recovery import Recovery
@@ -109,6 +110,7 @@ class Judge:
             TermHasCandidate(),
             LeaderVotesQuorum(self._past, configuration),
             ElectionTimer(pace, configuration),
+            PreVoting(pace, configuration),
             CheckQuorum(pace, configuration),
             LeaderStickiness(pace),
             MembershipChanges(logs, configuration),

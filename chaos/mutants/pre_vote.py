@@ -31,6 +31,20 @@ class PrevoteSurvivesLeader(Core):
             self._count_pre_vote(source)
 
 
+class OnePreVoteIsEnough(Core):
+    def _count_pre_vote(self, voter: str) -> None:
+        self._pre_votes.add(voter)
+        if len(self._pre_votes) > 1 or not self.other_voters:
+            self._start_election()
+
+
+class PreVotesAccumulate(Core):
+    def _campaign(self) -> None:
+        before = self._pre_votes
+        super()._campaign()
+        self._pre_votes |= before
+
+
 class QuorumCheckForgetsItself(Core):
     def _hears_majority(self) -> bool:
         return self.now_us - self._reached(0, _contact_us) < self.timing.election_timeout_min_us
@@ -81,6 +95,20 @@ PRE_VOTE = (
         "a classic omission of PreVote (thesis, §9.6)",
         ("election_timer", "stable_leadership"),
         Parts(core=PrevoteSurvivesLeader),
+    ),
+    Mutant(
+        "one_pre_vote_is_enough",
+        "the answer of one other node is enough to begin the election",
+        "a classic omission of PreVote (thesis, §9.6)",
+        ("pre_vote",),
+        Parts(core=OnePreVoteIsEnough),
+    ),
+    Mutant(
+        "pre_votes_accumulate",
+        "answers to earlier questions are kept: in time they become a majority",
+        "a classic omission of PreVote (thesis, §9.6)",
+        ("pre_vote",),
+        Parts(core=PreVotesAccumulate),
     ),
     Mutant(
         "quorum_check_forgets_itself",

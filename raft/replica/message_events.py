@@ -9,6 +9,7 @@ from raft_chaos.raft.state.messages import (
     InstallSnapshot,
     InstallSnapshotReply,
     Message,
+    PreVoteReply,
     TimeoutNow,
 )
 
@@ -50,7 +51,7 @@ def message_received(
             term, rejected_index = message.term, message.rejected_index
     elif type(message) is InstallSnapshotReply and message.done:
         term, match_index = message.term, message.last_included_index
-    elif type(message) is TimeoutNow:
+    elif type(message) is TimeoutNow or (type(message) is PreVoteReply and message.granted):
         term = message.term
     return MessageReceived(
         node=node,

@@ -251,6 +251,26 @@ def prevote_survives_leader(parts: Parts) -> Observed:
     return judged_recovery(cluster, 2_000_000)
 
 
+def one_pre_vote_is_enough(parts: Parts) -> Observed:
+    """n1 of five asks, and n2 alone answers."""
+    cluster = cluster_of(parts, 5, timing=PRE_VOTE)
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n2")
+    cluster.persist_all("n1")
+    return seen(cluster)
+
+
+def pre_votes_accumulate(parts: Parts) -> Observed:
+    """n1 of five asks twice; n2 answers the first time, and n3 the second time."""
+    cluster = cluster_of(parts, 5, timing=PRE_VOTE)
+    for voter in ("n2", "n3"):
+        cluster.tick("n1")
+        exchange(cluster, "n1", voter)
+        cluster.drop()
+    cluster.persist_all("n1")
+    return seen(cluster)
+
+
 def quorum_check_forgets_itself(parts: Parts) -> Observed:
     """n3 is dead, and n2 answers each heartbeat."""
     cluster = cluster_of(parts, timing=CHECK_QUORUM)
@@ -851,6 +871,8 @@ SCENARIOS: dict[str, Scenario] = {
         prevote_ignores_lower_term,
         prevote_enters_term,
         prevote_survives_leader,
+        one_pre_vote_is_enough,
+        pre_votes_accumulate,
         quorum_check_forgets_itself,
         loses_quorum_and_leads,
         leader_heeds_candidates,

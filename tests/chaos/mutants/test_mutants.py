@@ -29,6 +29,8 @@ PACE_OF_STORAGE = replace(PACE, election_timeout_us=(30_000, 60_000))
 WITH_CHECK_QUORUM = replace(PACE, check_quorum=True)
 PACES = {
     "quorum_check_forgets_itself": WITH_CHECK_QUORUM,
+    "one_pre_vote_is_enough": replace(PACE, pre_vote=True),
+    "pre_votes_accumulate": replace(PACE, pre_vote=True),
     "leader_heeds_candidates": WITH_CHECK_QUORUM,
     "candidates_always_heeded": WITH_CHECK_QUORUM,
     "restart_forgets_leader": WITH_CHECK_QUORUM,

@@ -43,6 +43,8 @@ SEEDS = {
     "prevote_survives_leader": (12, 8, 20),
     "quorum_check_forgets_itself": (9, 8, 20),
     "loses_quorum_and_leads": (9, 8, 20),
+    "one_pre_vote_is_enough": (2, 8, 20),
+    "pre_votes_accumulate": (2, 8, 20),
     "learner_never_promoted": (1, 8, 20),
     "learner_stands": (4, 8, 20),
     "joint_left_to_its_leader": (1, 8, 20),

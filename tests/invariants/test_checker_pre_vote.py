@@ -1,0 +1,123 @@
+"""pre_vote: n1 of n1 to n5 asks who would vote for it, and stands. Times are in ms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from raft_chaos.invariants.events import (
+    ConfigurationUsed,
+    Event,
+    Members,
+    MessageReceived,
+    PreVoteStarted,
+    RoleChanged,
+    Started,
+)
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.pace import Pace
+from raft_chaos.invariants.verdict import Verdict
+
+NODES = tuple(f"n{number}" for number in range(1, 6))
+PACE = Pace(20_000, 10, 1, (100_000, 200_000), pre_vote=True)
+
+
+def at(ms: int, kind: type[Event], **fields: Any) -> Event:
+    return kind(node="n1", inc=1, t_us=ms * 1_000, **fields)
+
+
+def asks(ms: int, term: int = 1) -> Event:
+    return at(ms, PreVoteStarted, term=term)
+
+
+def answers(ms: int, sender: str, term: int = 1, type: str = "PreVoteReply") -> Event:
+    return at(ms, MessageReceived, sender=sender, sender_inc=1, number=1, type=type, term=term)
+
+
+def stands(ms: int, term: int = 1) -> Event:
+    return at(ms, RoleChanged, role="candidate", term=term, leader=None)
+
+
+def uses(ms: int, *voters: str, old: tuple[str, ...] = ()) -> Event:
+    return at(ms, ConfigurationUsed, index=2, members=Members(voters=voters, old_voters=old))
+
+
+START = at(0, Started, term=0, voted_for=None, last_index=0, digest="")
+
+
+def verdict(*events: Event, pace: Pace = PACE) -> Verdict | None:
+    judge = Judge(voters=NODES, pace=pace)
+    judge.observe_all([START, *events])
+    return next((one for one in judge.verdicts() if one.invariant == "pre_vote"), None)
+
+
+def said(*events: Event) -> list[str]:
+    found = verdict(*events)
+    assert found is not None
+    return [violation.message for violation in found.violations]
+
+
+def test_a_majority_would_vote_for_it() -> None:
+    found = verdict(asks(150), answers(160, "n2"), answers(170, "n3"), stands(170))
+    assert found is not None and (found.outcome, found.judged) == ("valid", 1)
+
+
+def test_too_few_would() -> None:
+    found = verdict(asks(150), answers(160, "n2"), stands(170))
+    assert found is not None
+    (violation,) = found.violations
+    assert violation.message == (
+        "n1 (incarnation 1) stood for election in term 1, which only n2 had granted beside itself"
+    )
+    assert [event.t_us for event in violation.witness] == [150_000, 160_000, 170_000]
+
+
+def test_nobody_was_asked_about_that_term() -> None:
+    never = ["n1 (incarnation 1) stood for election in term 1, and had not asked about it"]
+    assert said(stands(170)) == never
+    assert said(asks(150, 2), answers(160, "n2", 2), answers(160, "n3", 2), stands(170)) == never
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        [answers(160, "n2"), answers(165, "n2")],
+        [answers(160, "n2"), answers(165, "n3", term=0)],  # a refusal
+        [answers(160, "n2"), answers(165, "n3", term=2)],
+        [answers(160, "n2"), asks(300), answers(310, "n3")],  # an answer to what it had asked before counts no more
+    ],
+)
+def test_what_is_no_majority(granted: list[Event]) -> None:
+    assert len(said(asks(150), *granted, stands(320))) == 1
+
+
+def test_an_answer_that_is_late_counts_for_the_next_question() -> None:
+    assert said(asks(150), asks(300), answers(301, "n2"), answers(302, "n3"), stands(302)) == []
+
+
+def test_the_report_of_a_question_may_wait_for_the_disk() -> None:
+    """An answer that comes in the meantime is to the question that was asked by then."""
+    assert said(asks(150), answers(310, "n2"), asks(300), answers(320, "n3"), stands(320)) == []
+
+
+def test_the_configuration_counts_that_it_uses_when_the_answers_come() -> None:
+    three = uses(100, "n1", "n2", "n3")
+    assert said(three, asks(150), answers(160, "n2"), stands(160)) == []
+    assert said(uses(100, "n1", "n2", "n3", old=NODES), asks(150), answers(160, "n2"), stands(160)) != []
+    assert said(asks(150), answers(160, "n2"), three, stands(170)) != []
+    assert said(uses(100, "n1"), asks(150), stands(150)) == [], "its own vote is a majority"
+
+
+def test_its_leader_told_it_to_stand() -> None:
+    assert verdict(answers(170, "n2", 0, "TimeoutNow"), stands(170)) is None
+    assert len(said(answers(169, "n2", 0, "TimeoutNow"), stands(170))) == 1
+
+
+def test_a_start_forgets_what_was_granted() -> None:
+    granted = [asks(150), answers(160, "n2"), answers(165, "n3")]
+    assert len(said(*granted, START, stands(320))) == 1
+
+
+def test_nothing_is_owed_without_pre_vote() -> None:
+    assert verdict(stands(170), pace=Pace(20_000, 10, 1, (100_000, 200_000))) is None
