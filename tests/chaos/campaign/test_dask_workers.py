@@ -19,7 +19,7 @@ from builders.commands import RAFT_CHAOS, background, raft_chaos
 from builders.processes import FIRST_PORT, free_ports
 from builders.waiting import eventually
 from raft_chaos.chaos.campaign.campaign import Campaign
-from raft_chaos.chaos.campaign.dask_workers import dask_workers
+from raft_chaos.chaos.campaign.dask_workers import QUIET, dask_workers
 from raft_chaos.chaos.campaign.file import read_campaign
 from raft_chaos.chaos.campaign.seed import run_seed
 from raft_chaos.chaos.campaign.seed_result import SeedResult
@@ -68,6 +68,13 @@ def test_a_cluster_of_our_own_gives_the_results_of_this_process(tmp_path: Path) 
     with dask_workers(None, 2) as workers, Campaign(settings(), SEEDS, tmp_path) as campaign:
         assert workers.jobs == 2 and workers.far
         assert traces(list(campaign.run(workers.open, 8, far=True))) == expected()
+
+
+def test_the_settings_of_our_own_cluster_are_ones_that_dask_has() -> None:
+    import dask
+
+    for name, value in QUIET.items():
+        assert type(dask.config.get(name)) is type(value), name
 
 
 def test_run_directories_come_back_whole(tmp_path: Path) -> None:
