@@ -38,6 +38,7 @@ class PreVoting(Checker):
     """Who stands for election was granted that by a majority. Judged for our own Raft alone, where it has PreVote."""
 
     invariant = "pre_vote"
+    goes_by_time = True
     rule = "A candidate increments its term only if a majority would vote for it (thesis, §9.6)."
     nothing_judged = "no node stood for election"
     only_if_judged = True
