@@ -121,17 +121,19 @@ class Membership(OnNodes, frozen=True, tag="membership"):
         yield f"membership: {tally(group_of(fault.nodes, nodes) for fault, _ in faults)}"
 
 
-async def restore(at: Administered) -> bool:
+async def restore(at: Administered, within_us: int = 0) -> bool:
     """All nodes vote, whatever changes of the members are still under way: what a fault asked for in vain may have been
-    done since. To be called when all faults are healed. Returns whether it is so in time."""
-    return await _Administrator(at).brings_back(at.nodes)
+    done since. To be called when all faults are healed. Returns whether it is so within that time, and at least
+    `RESTORE_US`."""
+    return await _Administrator(at, max(within_us, RESTORE_US)).brings_back(at.nodes)
 
 
 class _Administrator:
     """Asks the cluster for other members, again and again."""
 
-    def __init__(self, at: Administered) -> None:
+    def __init__(self, at: Administered, restore_us: int = RESTORE_US) -> None:
         self._at = at
+        self._restore_us = restore_us
         self._world = at.can(MemberChanges)
         self._node = at.leader or at.nodes[0]
         self._over_us: int | None = None  # when it noticed that the safety phase had ended
@@ -172,4 +174,4 @@ class _Administrator:
             return at.is_over or at.now_us >= ends_us
         if at.is_over and self._over_us is None:
             self._over_us = at.now_us
-        return self._over_us is not None and at.now_us >= self._over_us + RESTORE_US
+        return self._over_us is not None and at.now_us >= self._over_us + self._restore_us

@@ -87,10 +87,10 @@ class Nemesis:
         for task in list(self._striking.values()):
             await task.ended()
 
-    async def restore_members(self) -> list[str]:
-        """Once all is healed: all nodes vote again, if their members change at all. Returns those that do not after a
-        long time."""
-        if await restore(_Afterwards(self)):
+    async def restore_members(self, within_us: int) -> list[str]:
+        """Once all is healed: all nodes vote again, if their members change at all. Returns those that do not after so
+        long, and at least some seconds."""
+        if await restore(_Afterwards(self), within_us):
             return []
         return [node for node in self.nodes if not self.members.votes(node)]
 

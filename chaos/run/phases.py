@@ -101,7 +101,9 @@ class Phases:
         self._nemesis.start(self._schedule.faults)
         await self._tasks.pass_until(header.safety_until_us)
         await self._nemesis.end()
-        without_vote = await self._nemesis.restore_members() if header.features.membership else []
+        without_vote = list[str]()
+        if header.features.membership:  # slow timers need longer, as for all of the recovery
+            without_vote = await self._nemesis.restore_members(self._bound.within_us)
         if await self._liveness(until_us, final, without_vote):
             await self._final_reads(final)
             for name, client in clients.items():

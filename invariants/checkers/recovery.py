@@ -14,9 +14,9 @@ although the fault that removes nodes says that nobody left: its leader can have
 whoever leads after the healing commits it. But all nodes are to be members again, so the verdict is unknown then:
 nothing shows whether such a node would catch up.
 
-Where members change, all nodes are to vote again, and the harness asks for that for many election timeouts before the
-phase begins. In virtual time a node that has no vote by then, although none has ended by itself, was refused what §6
-promises: a new server catches up, and gets its vote.
+Where members change, all nodes are to vote again. Before the phase begins the harness asks for that, for as long as the
+whole recovery may take (40 of the longest election timeouts). In virtual time a node that has no vote by then, although
+none has ended by itself, was refused what §6 promises: a new server catches up, and gets its vote.
 
 Nothing is owed either once too few voters are left. Faults may damage the data of less than a quorum of the nodes for
 good, which then end, as they must. But while the fault that removes nodes stands, fewer vote, and the others may be no

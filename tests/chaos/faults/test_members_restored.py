@@ -77,3 +77,9 @@ def test_it_gives_up_if_nobody_ever_leads() -> None:
     done, cluster = restored(lambda: Cluster(Configuration(("n1", "n2")), 10 * RESTORE_US))
     assert not done
     assert RESTORE_US <= cluster.now_us < 3 * RESTORE_US
+
+
+def test_where_timers_are_slow_it_asks_for_longer() -> None:
+    late = Cluster(Configuration(("n1", "n2")), 10 * RESTORE_US)
+    assert not asyncio.run(restore(late, 5 * RESTORE_US))
+    assert 5 * RESTORE_US <= late.now_us < 8 * RESTORE_US
