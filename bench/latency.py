@@ -5,8 +5,8 @@
 One client puts one key after the other to the leader of three nodes, on one connection. The nodes report their events,
 as in a chaos run, and all of them read one clock: so each command is cut at the moments at which its messages left and
 arrived. Of the two followers the one counts whose answer came first. Beside the parts stand the bare figures of this
-machine: a sync of one small record, and a message between two processes over TCP. What no part of a Raft can undercut
-is four messages and one sync: the followers' disk and the leader's work at the same time.
+machine: a sync of one small record, and a message between two processes over TCP. No Raft can take
+less than four messages and one sync: the disks of the leader and of the followers work at the same time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from raft_chaos.invariants.events import AnyEvent, CommitAdvanced, EntryApplied,
 WARM_UP = 200
 SYNCS = 1_000
 RECORD = b"x" * 100
-PINGS_HOPS = 4
+HOPS = 4
 """A round trip of the ping-pong is four messages, since it goes through a proxy."""
 
 
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="a folder on the disk to measure")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        sync, hop = sync_us(Path(folder)), 1e6 / ping_pong() / PINGS_HOPS
+        sync, hop = sync_us(Path(folder)), 1e6 / ping_pong() / HOPS
         found = measure(Path(folder), options.commands)
     rows = [(name, [getattr(trip, to) - getattr(trip, since) for trip in found]) for name, since, to in PARTS]
     whole = [trip.got - trip.asked for trip in found]

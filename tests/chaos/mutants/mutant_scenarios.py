@@ -282,8 +282,8 @@ def quorum_check_forgets_itself(parts: Parts) -> Observed:
     return judged_recovery(cluster, 2_000_000)
 
 
-def _disturbed(parts: Parts, disturb: Callable[[Cluster], None]) -> Observed:
-    """n1 leads, n2 hears it, and n3, which hears nobody, stands for election."""
+def _disturbed(parts: Parts, asked: str, *, restarts: bool = False) -> Observed:
+    """n1 leads, n2 hears it, and n3, which hears nobody, stands for election. Its request reaches the node `asked`."""
     cluster = cluster_of(parts, timing=CHECK_QUORUM)
     stand(cluster, "n1")
     for _ in range(12):
@@ -291,43 +291,28 @@ def _disturbed(parts: Parts, disturb: Callable[[Cluster], None]) -> Observed:
         exchange(cluster, "n1", "n2")
     cluster.tick("n1")  # so that the request comes later than the last answer
     cluster.drop()
-    disturb(cluster)
+    if restarts:
+        cluster.crash(asked)
+        cluster.restart(asked)
+    candidate(cluster, "n3")
+    cluster.deliver_from("n3", asked)
+    cluster.persist_all(asked)
     return judged_recovery(cluster, 2_000_000)
 
 
 def leader_heeds_candidates(parts: Parts) -> Observed:
-    """The request reaches the leader."""
-
-    def disturb(cluster: Cluster) -> None:
-        candidate(cluster, "n3")
-        cluster.deliver_from("n3", "n1")
-        cluster.persist_all("n1")
-
-    return _disturbed(parts, disturb)
+    """n3 stands for election, and asks the leader."""
+    return _disturbed(parts, "n1")
 
 
 def candidates_always_heeded(parts: Parts) -> Observed:
-    """The request reaches n2."""
-
-    def disturb(cluster: Cluster) -> None:
-        candidate(cluster, "n3")
-        cluster.deliver_from("n3", "n2")
-        cluster.persist_all("n2")
-
-    return _disturbed(parts, disturb)
+    """n3 stands for election, and asks n2, which hears the leader."""
+    return _disturbed(parts, "n2")
 
 
 def restart_forgets_leader(parts: Parts) -> Observed:
-    """The request reaches n2, which has just restarted."""
-
-    def disturb(cluster: Cluster) -> None:
-        cluster.crash("n2")
-        cluster.restart("n2")
-        candidate(cluster, "n3")
-        cluster.deliver_from("n3", "n2")
-        cluster.persist_all("n2")
-
-    return _disturbed(parts, disturb)
+    """n3 stands for election, and asks n2, which has just restarted."""
+    return _disturbed(parts, "n2", restarts=True)
 
 
 def transfer_to_stale_log(parts: Parts) -> Observed:
