@@ -17,8 +17,8 @@ from raft_chaos.chaos.matrix.plan import left_out_hunts
 
 USUAL_S = {"sim": 8.0, "left out": 4.0, "lockstep": 30.0, "live": 45.0}
 """The mean time of a hunt in each group, at a budget of 60 s: CPU time in sim, real time elsewhere."""
-USUAL_PARTS = 8
-"""So many kinds of faults and episodes has the schedule of one seed."""
+USUAL_PARTS = 5
+"""So many kinds of faults and episodes do most convicting schedules of a mutant have."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):

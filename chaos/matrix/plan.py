@@ -2,8 +2,9 @@
 
     in sim        several for each mutant, from first seeds that lie far apart
     elsewhere     one for each mutant, since a run with real processes uses all cores
-    left out      for some of those in sim that convicted: one without each part that the convicting schedule had. A
-                  part that it did not have cannot be needed, so no run is spent on it.
+    left out      for some of those in sim that convicted: one without each part that the convicting schedule had, if
+                  most convicting schedules of the mutant had it. Otherwise the mutant falls without it, and the part
+                  cannot be needed: no run is spent on it.
 
 A hunt without a part gives up after `NEEDED_AFTER` times the seeds that the mutant takes with it, from the same first
 seeds: then the part is needed. All first hunts come before all second ones, so a matrix that is stopped knows a little
@@ -12,6 +13,7 @@ of each mutant.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import ceil
 from statistics import median
@@ -48,11 +50,13 @@ def left_out_hunts(hunts: int) -> int:
 def left_out_jobs(done: Iterable[Hunt], without: Collection[str], hunts: int) -> list[Job]:
     """The hunts without each of these parts, given the plain ones that are done."""
     last = STARTS_APART * left_out_hunts(hunts)
-    plain = [one for one in done if one.cell.world == "sim" and not one.cell.without and one.start <= last]
-    took: dict[str, list[int]] = {}
-    for one in plain:
-        took.setdefault(one.cell.mutant, []).append(one.seeds)
-    most = {mutant: max(LEAST_SEEDS, ceil(NEEDED_AFTER * median(seeds))) for mutant, seeds in took.items()}
+    plain = [one for one in done if one.cell.world == "sim" and not one.cell.without]
+    compared = [one for one in plain if one.start <= last]
+    usual = {mutant: _usual_parts(found) for mutant, found in _by_mutant(plain).items()}
+    most = {
+        mutant: max(LEAST_SEEDS, ceil(NEEDED_AFTER * median(one.seeds for one in found)))
+        for mutant, found in _by_mutant(compared).items()
+    }
     return [
         Job(
             cell=Cell(mutant=one.cell.mutant, world="sim", without=part),
@@ -60,8 +64,22 @@ def left_out_jobs(done: Iterable[Hunt], without: Collection[str], hunts: int) ->
             first=one.seed,
             most=most[one.cell.mutant],
         )
-        for one in sorted(plain, key=lambda one: one.start)
+        for one in sorted(compared, key=lambda one: one.start)
         if one.seed is not None
         for part in without
-        if part in one.parts
+        if part in one.parts and part in usual[one.cell.mutant]
     ]
+
+
+def _by_mutant(hunts: Iterable[Hunt]) -> dict[str, list[Hunt]]:
+    groups: dict[str, list[Hunt]] = {}
+    for one in hunts:
+        groups.setdefault(one.cell.mutant, []).append(one)
+    return groups
+
+
+def _usual_parts(found: Collection[Hunt]) -> set[str]:
+    """The parts that more than half of the convicting schedules have; used only for membership tests."""
+    convicting = [one for one in found if one.seed is not None]
+    counts = Counter(part for one in convicting for part in one.parts)
+    return {part for part, number in counts.items() if number > len(convicting) / 2}

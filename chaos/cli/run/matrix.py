@@ -35,6 +35,7 @@ from raft_chaos.reports.tables import Table
 from raft_chaos.reports.text import count
 
 HUNTS, BUDGET, TIME_LIMIT = 10, "60s", "4h"
+EACH = "each"
 
 
 def matrix(
@@ -47,13 +48,11 @@ def matrix(
         str, typer.Option(metavar="TIME", help="CPU time of one campaign; real time elsewhere.")
     ] = BUDGET,
     without: Annotated[
-        str | None,
+        str,
         typer.Option(
-            metavar="PART,...",
-            help="Kinds of faults and episodes to leave out, one at a time, in sim; none.",
-            show_default="each",
+            metavar="PART,...", help="Kinds of faults and episodes to leave out, one at a time, in sim; or none."
         ),
-    ] = None,
+    ] = EACH,
     time_limit: Annotated[str, typer.Option(metavar="TIME", help="Begin no campaign after that time.")] = TIME_LIMIT,
     jobs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="How many processes.", show_default="all cores")
@@ -79,8 +78,8 @@ def matrix(
     """
     order = Order(
         mutants=_known("MUTANT", mutants or list(MUTANTS), MUTANTS),
-        worlds=_known("--worlds", _listed(worlds, WORLDS), WORLDS),
-        without=_known("--without", _listed(without, PARTS), PARTS),
+        worlds=_known("--worlds", _listed(worlds), WORLDS),
+        without=PARTS if without == EACH else _known("--without", _listed(without), PARTS),
         hunts=hunts,
         budget_s=parse_duration_s(budget, "--budget"),
     )
@@ -201,9 +200,7 @@ def _known(option: str, chosen: Sequence[Any], there: Collection[str]) -> list[A
     return [name for name in there if name in chosen]
 
 
-def _listed(text: str | None, default: Sequence[str]) -> list[str]:
-    if text is None:
-        return list(default)
+def _listed(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip() and word.strip() != "none"]
 
 

@@ -65,6 +65,13 @@ def test_only_parts_of_convicting_schedules_are_left_out_in_a_third_of_the_hunts
     assert left_out_jobs([gave_up(job, 1) for job in plain], ["kill"], 4) == []
 
 
+def test_a_part_that_most_convicting_schedules_lack_is_not_left_out() -> None:
+    plain = [convicted(job, 1) for job in plain_jobs(["a"], ["sim"], 4)]
+    half = [msgspec.structs.replace(one, parts=["kill"]) if number % 2 else one for number, one in enumerate(plain)]
+    assert {job.cell.without for job in left_out_jobs(plain, ["kill", "churn"], 4)} == {"kill", "churn"}
+    assert {job.cell.without for job in left_out_jobs(half, ["kill", "churn"], 4)} == {"kill"}
+
+
 def test_a_hard_mutant_gets_more_seeds_without_a_part() -> None:
     hard = [msgspec.structs.replace(convicted(job, 1), seeds=30) for job in plain_jobs(["a"], ["sim"], 1)]
     assert [job.most for job in left_out_jobs(hard, ["kill"], 1)] == [300]
