@@ -30,7 +30,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Role: TypeAlias = Literal["follower", "candidate", "leader"]
-Phase: TypeAlias = Literal["warmup", "safety", "liveness"]
+Phase: TypeAlias = Literal["warmup", "safety", "liveness", "services", "settled"]
 
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes from outside that are not as expected; the last, for arrays nested without end."""
@@ -376,6 +376,10 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
     the nodes that must reach it (each was killed, paused or cut off). Catching up counts as failed after `bound_us`
     without any progress.
 
+    When `services` begins, nothing is owed any more, and the harness asks for what a cluster does beside commands, the
+    transfer of the leadership among it. When `settled` begins, no client asks for anything any more. All members that
+    are up owe `commit_target`.
+
     `without_vote` are nodes that should have a vote again by then (§6): the harness asked for that again and again, in
     vain.
 
@@ -394,11 +398,13 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
 
 class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):
     """The run ended as planned. `max_late_us` is the longest delay of the harness's sentinel in the liveness phase,
-    `max_safety_late_us` the longest one in the safety phase; None if it is not known."""
+    `max_safety_late_us` the longest one in the safety phase; None if it is not known. `unserved` is what the cluster
+    would not do, beside commands, once all was healed and nothing was owed any more: reads of some kind, a transfer."""
 
     reason: str
     max_late_us: int = 0
     max_safety_late_us: int | None = None
+    unserved: tuple[str, ...] = ()
 
 
 NodeEvent: TypeAlias = (

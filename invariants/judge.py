@@ -38,6 +38,7 @@ from raft_chaos.invariants.checkers.elections import (
     TermHasCandidate,
 )
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
+from raft_chaos.invariants.checkers.leader_no_op import LeaderNoOp
 from raft_chaos.invariants.checkers.leader_recognized import LeaderRecognized
 from raft_chaos.invariants.checkers.leader_stickiness import LeaderStickiness
 from raft_chaos.invariants.checkers.leadership_transfer import LeadershipTransfer
@@ -45,6 +46,7 @@ from raft_chaos.invariants.checkers.leaderships import Leaderships
 from raft_chaos.invariants.checkers.learner_promotion import LearnerPromotion
 from raft_chaos.invariants.checkers.linearizability import Linearizability
 from raft_chaos.invariants.checkers.liveness_under_fault import LivenessUnderFault
+from raft_chaos.invariants.checkers.log_bounded import LogBounded
 from raft_chaos.invariants.checkers.logs import CommittedLogAppendOnly, LeaderAppendOnly, LogMatching
 from raft_chaos.invariants.checkers.membership_changes import MembershipChanges
 from raft_chaos.invariants.checkers.monotonicity import Monotonicity
@@ -121,6 +123,7 @@ class Judge:
             CommittedLogAppendOnly(logs),
             LogMatching(logs),
             ConsistencyCheck(),
+            LeaderNoOp(pace),
             LeaderCommitsOwnTerm(logs),
             QuorumLog(self._past, configuration),
             LeaderCompleteness(logs),
@@ -131,6 +134,7 @@ class Judge:
             Recovery(configuration),
             StableLeadership(self._leaderships),
             Efficiency(pace),
+            LogBounded(pace),
         ]
         judged = [checker for checker in event_checkers if has_times or not checker.goes_by_time]
         if not configuration.all_vote:  # what is owed to all nodes is owed to the members alone

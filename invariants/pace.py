@@ -11,7 +11,7 @@ class Pace(msgspec.Struct, frozen=True):
     Election timeouts are drawn from `election_timeout_us`: the shortest and the longest; (0, 0) if they are not known.
     With `check_quorum` a leader without a majority steps down (Ongaro's thesis, §6.2); with
     `pre_vote` a node asks before it stands for election (§9.6). `first_voters` are the nodes that vote at first, if not
-    all do (§6).
+    all do (§6). A node takes a snapshot after `snapshot_every` entries; 0: never.
     """
 
     heartbeat_us: int
@@ -22,3 +22,4 @@ class Pace(msgspec.Struct, frozen=True):
     check_quorum: bool = False
     pre_vote: bool = False
     first_voters: tuple[str, ...] = ()
+    snapshot_every: int = 0

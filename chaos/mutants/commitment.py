@@ -6,10 +6,12 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core
+from raft_chaos.raft.core.leader import NO_OP
 from raft_chaos.raft.replica.machine import Machine, Session, SessionName
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.messages import Entry
 
 
 class OldTermCommit(Core):
@@ -62,7 +64,21 @@ class NoClientDedup(Machine):
         pass
 
 
+class NoNoOp(Core):
+    def _append(self, entry: Entry) -> int:
+        if self.role == "leader" and entry.command == NO_OP:
+            return self.log.last_index
+        return super()._append(entry)
+
+
 COMMITMENT = (
+    Mutant(
+        "no_no_op",
+        "a new leader appends no no-op: what earlier terms left waits for the next command",
+        "RaftOS #30",
+        ("leader_no_op", "leadership_transfer"),
+        Parts(core=NoNoOp),
+    ),
     Mutant(
         "old_term_commit",
         "entries of an earlier term are committed by counting replicas (Fig. 8)",

@@ -24,6 +24,11 @@ class TransferAsksForPreVotes(Core):
             self._campaign()
 
 
+class TransferNeverDone(Core):
+    def _has_all(self, peer: str) -> bool:
+        return False
+
+
 LEADERSHIP = (
     Mutant(
         "transfer_to_stale_log",
@@ -46,5 +51,12 @@ LEADERSHIP = (
         "RedisLabs/raft #88",
         ("election_timer",),
         Parts(core=TransferAsksForPreVotes),
+    ),
+    Mutant(
+        "transfer_never_done",
+        "a leader agrees to hand over, and never tells the target to stand",
+        "classic",
+        ("recovery",),
+        Parts(core=TransferNeverDone),
     ),
 )

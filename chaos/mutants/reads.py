@@ -55,6 +55,12 @@ class LeaseSurvivesTransfer(Core):
         pass
 
 
+class NoReadIndex(Core):
+    def read(self, token: Any, now_us: int) -> bool:
+        self.now_us = now_us
+        return False
+
+
 READS = (
     Mutant(
         "deposed_leader_reads",
@@ -97,5 +103,12 @@ READS = (
         "raft-rs #234, openraft #1747",
         ("linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(core=LeaseSurvivesTransfer),
+    ),
+    Mutant(
+        "no_read_index",
+        "a leader refuses each read by ReadIndex",
+        "classic",
+        ("recovery",),
+        Parts(core=NoReadIndex),
     ),
 )

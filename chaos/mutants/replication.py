@@ -117,6 +117,15 @@ class WholeLogEachTime(Core):
         super()._send_append(peer, 1, self.log.slice(1, MAX_ENTRIES, self.timing.max_bytes_per_message))
 
 
+class HeartbeatWithoutCommit(Core):
+    def _send_append(self, peer: str, next_index: int, entries: list[Entry]) -> None:
+        commit_index = self.commit_index
+        if not entries:
+            self.commit_index = 0
+        super()._send_append(peer, next_index, entries)
+        self.commit_index = commit_index
+
+
 REPLICATION = (
     Mutant(
         "ack_before_sync",
@@ -209,5 +218,12 @@ REPLICATION = (
         "Truxify #10681",
         ("efficiency",),
         Parts(core=WholeLogEachTime),
+    ),
+    Mutant(
+        "heartbeat_without_commit",
+        "heartbeats do not say what is committed: followers learn it with the next entry",
+        "classic",
+        ("recovery",),
+        Parts(core=HeartbeatWithoutCommit),
     ),
 )

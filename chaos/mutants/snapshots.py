@@ -64,6 +64,23 @@ class SnapshotDropsSessions(Machine):
         return []
 
 
+class OneSnapshotEachStart(Core):
+    @property
+    def saves_snapshot(self) -> bool:
+        return self._snapshot_lsn > 0
+
+
+class WholeSnapshotEachTime(Core):
+    def _send_snapshot(self, peer: str, progress: Progress) -> None:
+        super()._send_snapshot(peer, progress)
+        assert progress.snapshot is not None
+        received = progress.offset
+        for offset in range(0, len(progress.snapshot.data), self.timing.chunk_bytes):
+            progress.offset = offset
+            super()._send_snapshot(peer, progress)
+        progress.offset = received
+
+
 _MACHINE = ("state_machine_safety", "linearizability", "repeated_answers", "monotonic_reads", "acknowledged_writes")
 
 SNAPSHOTS = (
@@ -122,5 +139,19 @@ SNAPSHOTS = (
         "a classic omission (§8)",
         _MACHINE,
         Parts(machine=SnapshotDropsSessions),
+    ),
+    Mutant(
+        "one_snapshot_each_start",
+        "the sign that a snapshot is being written stays set: a node takes one, and no other until it restarts",
+        "classic",
+        ("log_bounded",),
+        Parts(core=OneSnapshotEachStart),
+    ),
+    Mutant(
+        "whole_snapshot_each_time",
+        "all parts of a snapshot are sent at each heartbeat and for each answer, whatever has arrived",
+        "classic",
+        ("efficiency",),
+        Parts(core=WholeSnapshotEachTime),
     ),
 )

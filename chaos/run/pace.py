@@ -40,6 +40,7 @@ def pace_of(timing: Timing, schedule: Schedule) -> Pace:
         schedule.header.features.check_quorum,
         schedule.header.features.pre_vote,
         first_voters(schedule.header.nodes, schedule.header.features),
+        schedule.header.features.snapshot_every,
     )
 
 

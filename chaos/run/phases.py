@@ -5,6 +5,8 @@
     liveness    all is healed; within a bound the cluster owes a new commit, and each node that was hit owes catching up
     end         every key is read once more; then come the schedule's final reads, where it has some, and every queue is
                 emptied
+    services    in virtual time: reads that need no log entry, and a transfer of the leadership, are asked for
+    settled     nobody asks for anything: within the bound, all nodes learn what is committed
 
 Virtual time is exact: the cluster must recover within a fixed time. Real time is not: there recovery is owed only while
 the harness itself is punctual, and a violation means that there was no progress for the whole bound.
@@ -21,12 +23,15 @@ from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.drain import MOST_TIMES, drain, queues_of
 from raft_chaos.chaos.run.nemesis import Nemesis
+from raft_chaos.chaos.run.services import unserved_reads, unserved_transfer
 from raft_chaos.chaos.run.tasks import Tasks
 from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS
 
 WATCH_US = 20_000
+TRANSFER_SHARE = 10
+"""A transfer of the leadership may take this part of the whole time for recovery: several elections."""
 FINAL_US = 10_000_000
 """A client begins no final read later than this after its first one: a node that answers nothing shows nothing."""
 
@@ -81,6 +86,8 @@ class Phases:
         self._view = view
         self._bound = bound
         self._recovery_owed = recovery_owed
+        self.unserved: tuple[str, ...] = ()
+        """What the cluster did not do once all was healed (`services`)."""
         self._working = 0  # how many clients, and reads of the harness, have not ended
         self._probes = 0
 
@@ -111,6 +118,10 @@ class Phases:
                     self._work(client.run(reads, self._tasks.now_us + FINAL_US), name)
             await self._idle()
             await self._drain(final)
+            if self._recovery_owed:
+                if self._bound.within_us:
+                    await self._ask_services(final)
+                await self._settle()
 
     def _of(self, client: str, *, final: bool) -> list[Operation]:
         return [one for one in self._schedule.operations if one.client == client and one.final == final]
@@ -139,6 +150,24 @@ class Phases:
         await self._idle()
         return True
 
+    async def _ask_services(self, client: Client) -> None:
+        """Asks for what a healthy cluster does beside commands, and keeps what it does not."""
+        self._enter("services")
+        reads = await unserved_reads(client, self._schedule.operations)
+        transfer = await unserved_transfer(self._nemesis, self._bound.within_us // TRANSFER_SHARE)
+        self.unserved = (*reads, *transfer)
+
+    async def _settle(self) -> None:
+        """Waits until all members that are up have applied what is committed, without a new command, or until the bound
+        is reached."""
+        self._world.refresh()
+        view = self._view
+        target, began_us = view.highest_commit, self._world.now_us()
+        owed = [node for node, one in view.nodes.items() if one.role is not None and view.members.includes(node)]
+        self._enter("settled", target, owed)
+        while self._behind(target, owed) and not self._is_too_late(began_us):
+            await self._tasks.pass_until(self._tasks.now_us + WATCH_US)
+
     async def _pass_until(self, at_us: int, ends_us: int | None) -> None:
         await self._tasks.pass_until(at_us if ends_us is None else min(at_us, ends_us))
 
@@ -155,10 +184,12 @@ class Phases:
         )
 
     def _recovered(self, target: int, owed: list[str]) -> bool:
+        return self._view.highest_commit > target and not self._behind(target, owed)
+
+    def _behind(self, target: int, owed: list[str]) -> list[str]:
+        """Those that have not applied all up to the target. Whoever is no member any more gets nothing (§6)."""
         view = self._view
-        # Whoever is no member any more gets nothing (§6).
-        behind = (node for node in owed if view.nodes[node].applied_index < target)
-        return view.highest_commit > target and not any(map(view.members.includes, behind))
+        return [node for node in owed if view.nodes[node].applied_index < target and view.members.includes(node)]
 
     async def _final_reads(self, client: Client) -> None:
         """Reads every key once more: acknowledged writes must still be there."""
@@ -192,7 +223,7 @@ class Phases:
         self, phase: Phase, commit_target: int = 0, owed: Sequence[str] = (), without_vote: Sequence[str] = ()
     ) -> None:
         self.phase = phase
-        is_liveness = phase == "liveness"
+        is_owed = phase in ("liveness", "settled")
         self._world.report(
             PhaseStarted(
                 node=HARNESS,
@@ -202,7 +233,7 @@ class Phases:
                 commit_target=commit_target,
                 owed=tuple(owed),
                 without_vote=tuple(without_vote),
-                within_us=self._bound.within_us if is_liveness else 0,
-                bound_us=self._bound.stalled_us if is_liveness else 0,
+                within_us=self._bound.within_us if is_owed else 0,
+                bound_us=self._bound.stalled_us if is_owed else 0,
             )
         )

@@ -59,6 +59,8 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
     if swarm.quiet:
         begins_us, ends_us = quiet_us(seed, config)
         operations = [one for one in operations if not begins_us <= one.at_us < ends_us]
+    if swarm.still:
+        operations = [one for one in operations if one.at_us < header.safety_until_us]
     if swarm.repeats:
         operations = with_repeats(seed, operations)
     operations = with_consistencies(seed, operations, nodes)

@@ -39,6 +39,10 @@ EARLY_SHARE = 0.2
 """The share of the seeds of a swarm that have no warmup."""
 QUIET_SHARE = 0.15
 """The share of the seeds of a swarm in which clients are silent for a while."""
+STILL_SHARE = 0.3
+"""The share of the seeds of a swarm of our own Raft in which clients ask for nothing once all is healed."""
+WARMUP_TIMEOUTS = 5
+"""A warmup of so many election timeouts has time for many operations after the first election."""
 LOST_TRANSFER_SHARE = 0.2
 """The share of the seeds of a swarm in which a transfer of the leadership is lost at the end."""
 CLOCKS: tuple[FaultKind, ...] = ("clock", "strobe")
@@ -77,8 +81,9 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     kind is. `churn` is the number of leaders in a row that fail soon after their election, and `divided` how often an
     entry stays on a minority for later leaders to find. `steered` are the episodes that replace these (`steered`).
     With `early` the faults begin before the first election, with `repeats` clients' commands arrive again, late, and
-    with `quiet` clients are silent for a while after a leader's death. With `lost_transfer` the last thing that happens
-    is a transfer of the leadership whose target does not hear of it.
+    with `quiet` clients are silent for a while after a leader's death. With `still` they ask for nothing once all is
+    healed, so nodes catch up and learn what is committed without new commands. With `lost_transfer` the last thing that
+    happens is a transfer of the leadership whose target does not hear of it.
     `model` is the simulated network and disk without faults, and `features` are those of the nodes.
     """
 
@@ -93,6 +98,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     early: bool = False
     repeats: bool = False
     quiet: bool = False
+    still: bool = False
     lost_transfer: bool = False
     features: Features = NONE
 
@@ -119,6 +125,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
             "early": int(self.early),
             "repeats": int(self.repeats),
             "quiet": int(self.quiet),
+            "still": int(self.still),
             "lost_transfer": int(self.lost_transfer),
             "features": " ".join(self.features.names),
         }
@@ -187,6 +194,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     churn, divided = shared.choice(((0, 0), (4, 0), (8, 0), (0, 2), (0, 3)))
     entries_per_message = shared.choice((0, 1, 1, 2) if divided else (0, 0, 1, 2, 5))
     steered = chosen(stream(seed, "swarm/episodes"), STEERED_SHARE, config.faults)
+    early = "kill" in config.faults and stream(seed, "swarm/first election").random() < EARLY_SHARE
     features = _features(seed, config)
     if has_old_leases := not steered and _has_old_leases(seed, config, features):
         steered = tuple(OLD_LEASE)
@@ -210,11 +218,18 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         steered=steered,
         repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
         quiet="kill" in config.faults and stream(seed, "swarm/quiet").random() < QUIET_SHARE,
+        still=_is_still(seed, config, early),
         lost_transfer={"partition", "transfer"} <= {*config.faults}
         and stream(seed, "swarm/lost_transfer").random() < LOST_TRANSFER_SHARE,
-        early="kill" in config.faults and stream(seed, "swarm/first election").random() < EARLY_SHARE,
+        early=early,
         features=features,
     )
+
+
+def _is_still(seed: int, config: ScheduleConfig, early: bool) -> bool:
+    """Whether clients ask for nothing after the healing. Then only a warmup shows that the cluster serves anything."""
+    has_warmup = not early and config.warmup_s * 1e6 >= WARMUP_TIMEOUTS * config.election_timeout_us_max
+    return config.can is None and has_warmup and stream(seed, "swarm/still").random() < STILL_SHARE
 
 
 def _has_old_leases(seed: int, config: ScheduleConfig, features: Features) -> bool:

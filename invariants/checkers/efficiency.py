@@ -3,7 +3,7 @@
 The paper asks for the next heartbeat, for each entry once, and for a retry of what was lost. A leader that sends the
 same again and again keeps the log right, so no other invariant sees it, even when the cluster does nothing else.
 
-Three rules, for c clients with commands of at most e bytes, and a log of b bytes of commands that fits into w messages:
+Five rules, for c clients with commands of at most e bytes, and a log of b bytes of commands that fits into w messages:
 
 1. In one window (a heartbeat interval, at most 50 ms) a node sends each peer at most MOST_TIMES * (1 + w) +
    PER_CLIENT * c requests of one type (AppendEntries, RequestVote, PreVote).
@@ -13,6 +13,7 @@ Three rules, for c clients with commands of at most e bytes, and a log of b byte
    InstallSnapshot ends there.
 4. In one leadership a peer that has got a snapshot gets the entries behind it that the leader had by then, and no other
    snapshot before it has them, unless it is silent (`snapshot_transfers`).
+5. In one leadership a peer gets parts of snapshots as it answers, or as heartbeats are due (`snapshot_parts`).
 
 The number of nodes counts, since each pair has its own bounds; the rate, by the clients; restarts and lagging peers, by
 the log. Answers need no rule, since each answers a request.
@@ -44,7 +45,8 @@ from dataclasses import dataclass
 from raft_chaos.invariants.checkers.acknowledged import Acknowledged
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.disturbed import RightClocks
-from raft_chaos.invariants.checkers.messages import APPEND, REPLIES, SNAPSHOT, when_received, when_sent
+from raft_chaos.invariants.checkers.messages import ACCEPTED, APPEND, INSTALLED, SNAPSHOT, when_received, when_sent
+from raft_chaos.invariants.checkers.snapshot_parts import SnapshotParts
 from raft_chaos.invariants.checkers.snapshot_transfers import SnapshotTransfers
 from raft_chaos.invariants.events import (
     ConfigurationUsed,
@@ -81,7 +83,7 @@ class _Sent:
 class _Node:
     """The current incarnation of a node, its leadership if it leads, and its window."""
 
-    __slots__ = ("acknowledged", "brought", "ends_us", "last_index", "sent", "size", "transfers")
+    __slots__ = ("acknowledged", "brought", "ends_us", "last_index", "parts", "sent", "size", "transfers")
 
     def __init__(self, ends_us: int) -> None:
         self.ends_us = ends_us
@@ -91,6 +93,7 @@ class _Node:
         """The bytes of all commands that its log has had, as far as it reported them."""
         self.acknowledged: Acknowledged | None = None
         self.transfers: SnapshotTransfers | None = None
+        self.parts: SnapshotParts | None = None
         self.brought: dict[str, int] = {}
         """By follower, the bytes of commands that this leadership sent it in the windows that are over."""
         self.sent: dict[tuple[str, str], _Sent] = {}
@@ -131,7 +134,8 @@ class Efficiency(Checker):
             **self._clocks.handlers(),
             **when_sent(self._on_sent, *REQUESTS),
             **when_sent(self._on_snapshot_sent, SNAPSHOT),
-            **when_received(self._on_acknowledged, *REPLIES),
+            **when_received(self._on_acknowledged, ACCEPTED),
+            **when_received(self._on_snapshot_answered, INSTALLED),
             EntryAppended: self._on_appended,
             RoleChanged: self._on_role_changed,
             Started: self._on_started,
@@ -160,6 +164,7 @@ class Efficiency(Checker):
         node.brought.clear()
         leads = event.role == "leader"
         node.acknowledged = Acknowledged(event.term) if leads else None
+        node.parts = SnapshotParts(event.t_us, self._window_us) if leads else None
         node.transfers = (
             SnapshotTransfers(event.term, event.t_us, self._silent_us) if leads and self._silent_us else None
         )
@@ -185,6 +190,11 @@ class Efficiency(Checker):
         if node.transfers is not None:
             node.transfers.received(event)
 
+    def _on_snapshot_answered(self, event: MessageReceived) -> None:
+        if (parts := self._of(event).parts) is not None:
+            parts.answered(event.sender)
+        self._on_acknowledged(event)
+
     def _on_sent(self, event: MessageSent) -> None:
         node = self._of(event)
         if event.t_us >= node.ends_us:
@@ -209,6 +219,14 @@ class Efficiency(Checker):
         """A part of a snapshot (§7), whose last entry must be one that the receiver has not acknowledged."""
         node = self._of(event)
         self.judged += 1
+        if node.parts is not None and (many := node.parts.sent(event)) is not None:
+            begun, sent, most = many
+            self.violate(
+                f"{who(event)} has sent {event.to} {sent} parts of snapshots since it leads; at most {most} are "
+                "plausible after so many answers and heartbeats",
+                begun,
+                event,
+            )
         if node.transfers is not None and (another := node.transfers.sent(event)) is not None:
             first, done, owed = another
             message = (

@@ -14,7 +14,7 @@ from raft_chaos.invariants.events import MessageReceived, MessageSent
 APPEND, SNAPSHOT = "AppendEntries", "InstallSnapshot"
 FROM_LEADERS = (APPEND, SNAPSHOT)
 """A leader's requests (§5.3, §7). All of them are contact, and a part of a snapshot resets a timer like any other."""
-REPLIES = ("AppendEntriesReply", "InstallSnapshotReply")
+REPLIES = ACCEPTED, INSTALLED = ("AppendEntriesReply", "InstallSnapshotReply")
 """The answers to them."""
 ABOUT_LEADING = ("RequestVote", "RequestVoteReply", "PreVote", "PreVoteReply", "TimeoutNow")
 """Who is to lead (§5.2; thesis, §9.6, §3.10)."""

@@ -18,6 +18,12 @@ Where members change, all nodes are to vote again. Before the phase begins the h
 whole recovery may take (40 of the longest election timeouts). In virtual time a node that has no vote by then, although
 none has ended by itself, was refused what §6 promises: a new server catches up, and gets its vote.
 
+At the end nobody asks for anything any more, and all members that are up owe what is committed by then: the leader's
+heartbeats tell them (§5.3), and it sends what they lack without a new command.
+
+Before that, in virtual time, it is asked for what it does beside commands: reads that need no log entry (thesis, §6.4),
+and to hand over the leadership (§3.10). A leader that does not, with all nodes up and nothing in the way, never will.
+
 Nothing is owed either once too few voters are left. Faults may damage the data of less than a quorum of the nodes for
 good, which then end, as they must. But while the fault that removes nodes stands, fewer vote, and the others may be no
 majority of these: then nobody can bring the removed ones back.
@@ -56,6 +62,7 @@ class Recovery(Checker):
         super().__init__()
         self._members = CommittedMembers(configuration.first if configuration.nodes else None)
         self._phase: PhaseStarted | None = None
+        self._settled: PhaseStarted | None = None
         self._ended: RunEnded | None = None
         self._current_inc: dict[str, int] = {}
         self._exits: dict[str, NodeExited] = {}  # of the nodes that have not been launched again
@@ -78,6 +85,8 @@ class Recovery(Checker):
     def _on_phase(self, event: PhaseStarted) -> None:
         if event.phase == "liveness":
             self._phase = event
+        elif event.phase == "settled":
+            self._settled = event
 
     def _on_ended(self, event: RunEnded) -> None:
         self._ended = event
@@ -113,11 +122,16 @@ class Recovery(Checker):
         self._judge_commit(phase, ended, undecided)
         if phase.within_us and not self._exits:
             self._judge_votes(phase)
-        for node in phase.owed:
-            if self._members.includes(node):
-                self._judge_node(node, phase, ended, undecided)
-            else:
-                undecided.append(f"{node} is no member at the end, so nothing shows whether it would catch up")
+        for missing in ended.unserved:
+            self.violate(
+                f"when all was healed and nothing else was owed, the cluster still did not do: {missing}", ended
+            )
+        for owing in (phase, *([self._settled] if self._settled is not None else [])):
+            for node in owing.owed:
+                if self._members.includes(node):
+                    self._judge_node(node, owing, ended, undecided)
+                else:
+                    undecided.append(f"{node} is no member at the end, so nothing shows whether it would catch up")
         if self.violation_count or not undecided:
             return super().verdict()
         return self.conclude("unknown", "; ".join(undecided))

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raft_chaos.invariants.checkers.messages import INSTALLED
 from raft_chaos.invariants.events import MessageReceived, MessageSent
-
-INSTALLED = "InstallSnapshotReply"
 
 
 @dataclass(slots=True)

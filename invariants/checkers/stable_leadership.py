@@ -1,4 +1,4 @@
-"""stable_leadership: once all is healed and all nodes follow one leader, its term stays until the end.
+"""stable_leadership: once all is healed and all nodes follow one leader, its term stays until that hands over.
 
 If all nodes that are up follow one leader in one term, none has a later term, so only a node whose timer runs out can
 depose it. Each heartbeat resets the timers, long before the shortest election timeout. That counts from four election
@@ -9,8 +9,9 @@ such a node does not follow that leader, so not all do.
 A node that stands too soon is convicted by `election_timer` as well. Only this invariant convicts a leader that gives
 up without a reason: then all timers run out as they must (`quorum_check_ignores_heartbeats`).
 
-Nobody asks for a transfer of the leadership (thesis, §3.10) once all is healed, and a TimeoutNow from before, which
-makes a node stand without a timer, has arrived by then like any other late message.
+The phase `services` begins with nothing else owed, and asks for a transfer of the leadership (thesis, §3.10): what
+happens from then on is not judged. A TimeoutNow from before the healing, which makes a node stand without a timer, has
+arrived by then like any other late message.
 
 Judged in virtual time alone. In 300 seeds of the right core (swarm, 3 to 7 nodes) all nodes followed one leader 1.2
 timeouts and 3 new terms after healing at the latest, and none changed its term from the four timeouts on.
@@ -19,7 +20,7 @@ timeouts and 3 new terms after healing at the latest, and none changed its term 
 from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
-from raft_chaos.invariants.checkers.leaderships import Leaderships
+from raft_chaos.invariants.checkers.leaderships import FOREVER_US, Leaderships
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, PhaseStarted, RoleChanged, Started
 from raft_chaos.invariants.verdict import Verdict
 
@@ -40,6 +41,7 @@ class StableLeadership(Checker):
         super().__init__()
         self._leaderships = leaderships
         self._liveness: PhaseStarted | None = None
+        self._until_us = FOREVER_US
         self._up: dict[str, bool] = {}
 
     def handlers(self) -> Handlers:
@@ -53,6 +55,8 @@ class StableLeadership(Checker):
     def _on_phase(self, event: PhaseStarted) -> None:
         if event.phase == "liveness" and event.within_us:
             self._liveness = event
+        elif event.phase == "services":
+            self._until_us = event.t_us
 
     def _on_node(self, event: NodeLaunched | NodeKilled | NodeExited) -> None:
         self._up[event.subject] = isinstance(event, NodeLaunched)
@@ -65,7 +69,8 @@ class StableLeadership(Checker):
 
     def _judge(self, phase: PhaseStarted, settled_us: int) -> None:
         nodes = [node for node, up in self._up.items() if up]
-        reports = [event for node in nodes for event in self._leaderships.roles[node]]
+        roles = [event for node in nodes for event in self._leaderships.roles[node]]
+        reports = [event for event in roles if event.t_us < self._until_us]
         now: dict[str, RoleChanged | Started] = {}
         kept: RoleChanged | None = None
         for event in sorted(reports, key=lambda event: event.t_us):

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from event_scripts import follows, leads, started
 from raft_chaos.invariants.checkers.efficiency import MOST_TIMES, PER_CLIENT, SILENT_TIMEOUTS
+from raft_chaos.invariants.checkers.snapshot_parts import FOR_A_WINDOW, MOST
 from raft_chaos.invariants.events import (
     HARNESS,
     ConfigurationUsed,
@@ -257,3 +258,18 @@ def test_what_a_log_had_before_it_was_cut_off_is_not_owed() -> None:
     cut = LogTruncated(node="n1", inc=1, t_us=0, from_index=7)
     led = [leads("n1", 1), *appends(8)[6:], snapshot(5), GOT, acknowledged(8, 30)]
     assert verdict([started("n1"), *before, cut, *led, snapshot(9, 40), VIRTUAL], TIMED).outcome == "valid"
+
+
+def test_parts_of_snapshots_go_out_as_answers_come_and_heartbeats_are_due() -> None:
+    elected = leads("n1", 1)
+    plausible = MOST + FOR_A_WINDOW
+    parts = [snapshot(9) for _ in range(plausible + 1)]
+    assert verdict([elected, *parts[1:]]).outcome == "valid"
+    found = verdict([elected, *parts])
+    assert [violation.message for violation in found.violations] == [
+        f"n1 (incarnation 1) has sent n2 {plausible + 1} parts of snapshots since it leads; at most {plausible} are "
+        "plausible after so many answers and heartbeats"
+    ]
+    answer = acknowledged(0, kind="InstallSnapshotReply")
+    assert verdict([elected, parts[0], answer, *parts[1:]]).outcome == "valid"
+    assert verdict([elected, *parts[1:], snapshot(9, at_us=WINDOW_US)]).outcome == "valid"

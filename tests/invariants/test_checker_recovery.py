@@ -304,3 +304,32 @@ def test_a_node_that_got_no_vote_again_is_owed_one() -> None:
     assert recovery(real, *script[1:]).outcome == "valid", "a busy machine is slow"
     exited = NodeExited(node=HARNESS, inc=1, t_us=900, subject="n2", subject_inc=1, exit_code=1)
     assert all("no vote" not in one.message for one in recovery(exited, *script).violations)
+
+
+# ---- when all was healed ---------------------------------------------------------------------------------------------
+
+
+def settled(*owed: str, target: int) -> PhaseStarted:
+    return msgspec.structs.replace(exact(*owed, target=target), phase="settled", t_us=1_300)
+
+
+def test_all_members_learn_what_is_committed_although_nobody_asks_for_anything() -> None:
+    before = [exact("n2"), NEW_COMMIT, applies("n2", 2, 1, t_us=1_150)]
+    owing = settled("n1", "n2", target=3)
+    late = ended(t_us=owing.t_us + owing.within_us)
+    behind = recovery(*before, applies("n1", 3, 1, t_us=1_200), owing, late)
+    assert behind.outcome == "violated"
+    assert [one.message.partition(":")[0] for one in behind.violations] == ["n2 did not catch up to index 3"]
+    there = [applies(node, 3, 1, t_us=1_200) for node in ("n1", "n2")]
+    assert recovery(*before, *there, owing, late).outcome == "valid"
+
+
+def test_what_the_cluster_would_not_do_once_all_was_healed() -> None:
+    before = [exact("n2"), NEW_COMMIT, applies("n2", 2, 1, t_us=1_150)]
+    end = msgspec.structs.replace(ended(), unserved=("a transfer of the leadership to n2 (asked for 3 times)",))
+    found = recovery(*before, end)
+    assert found.outcome == "violated"
+    assert found.violations[0].message == (
+        "when all was healed and nothing else was owed, the cluster still did not do: a transfer of the leadership to "
+        "n2 (asked for 3 times)"
+    )

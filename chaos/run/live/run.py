@@ -379,7 +379,7 @@ class LiveRun:
             due_us = self.now_us() + round(SENTINEL_S * 1e6)
             await asyncio.sleep(SENTINEL_S)
             late_us = self.now_us() - due_us
-            if self.phase == "liveness":
+            if self.phase in ("liveness", "settled"):
                 self.max_late_us = max(self.max_late_us, late_us)
             elif self.phase == "safety":
                 self.max_safety_late_us = max(self.max_safety_late_us, late_us)

@@ -27,7 +27,7 @@ from scenario_steps import (
     stand,
     win,
 )
-from sim_scenarios import deaf_leader, in_sim, many_elections, quiet_cluster
+from sim_scenarios import deaf_leader, in_sim, many_elections, one_long_cut, quiet_cluster
 
 from cluster import TIMING, Cluster, command, entries
 from raft_chaos.invariants.events import HARNESS, AnsweredAgain
@@ -340,6 +340,11 @@ def transfer_never_given_up(parts: Parts) -> Observed:
     return judged_recovery(cluster, 1_000_000, 2, ("n1", "n2", "n3"))
 
 
+def transfer_never_done(parts: Parts) -> Observed:
+    """When all is healed, the leader is asked to hand over."""
+    return in_sim(parts, one_long_cut(1))
+
+
 def transfer_asks_for_pre_votes(parts: Parts) -> Observed:
     """n1 hands over to n2 while all hear it."""
     cluster = cluster_of(parts, timing=PRE_VOTE)
@@ -573,6 +578,20 @@ def whole_log_each_time(parts: Parts) -> Observed:
 # ---- commitment ------------------------------------------------------------------------------------------------------
 
 
+def heartbeat_without_commit(parts: Parts) -> Observed:
+    """After the last command nobody asks for anything."""
+    return in_sim(parts, one_long_cut(1))
+
+
+def no_no_op(parts: Parts) -> Observed:
+    """A client's command comes right after an election."""
+    cluster = cluster_of(parts)
+    stand(cluster, "n1")
+    cluster.submit("n1", A)
+    cluster.settle()
+    return seen(cluster)
+
+
 def old_term_commit(parts: Parts) -> Observed:
     """Figure 8 (a) to (d) with three servers: n1 copies entry 2, of term 2, in term 4; n3 has one of term 3 there."""
     logs = {"n1": entries(1, 2), "n2": entries(1), "n3": entries(1, 3)}
@@ -770,6 +789,11 @@ def _takes_over(cluster: Cluster, name: str, voter: str) -> None:
         exchange(cluster, name, voter)
 
 
+def no_read_index(parts: Parts) -> Observed:
+    """When all is healed, a client reads by ReadIndex."""
+    return in_sim(parts, one_long_cut(1))
+
+
 def lease_too_long(parts: Parts) -> Observed:
     """n1 is cut off after a heartbeat that all have answered, and n2's timer runs out."""
     cluster = cluster_of(parts, timing=LEASES)
@@ -866,6 +890,7 @@ SCENARIOS: dict[str, Scenario] = {
         transfer_to_stale_log,
         transfer_never_given_up,
         transfer_asks_for_pre_votes,
+        transfer_never_done,
         ack_before_sync,
         truncate_on_stale_append,
         conflict_cut_too_far,
@@ -879,6 +904,8 @@ SCENARIOS: dict[str, Scenario] = {
         retransmission_storm,
         next_index_below_match,
         whole_log_each_time,
+        heartbeat_without_commit,
+        no_no_op,
         old_term_commit,
         leader_counts_unsynced_self,
         commit_loop_break,
@@ -892,6 +919,7 @@ SCENARIOS: dict[str, Scenario] = {
         *snapshot_scenarios.SCENARIOS,
         read_index_too_early,
         read_index_without_round,
+        no_read_index,
         lease_too_long,
         phantom_contact,
         lease_survives_transfer,

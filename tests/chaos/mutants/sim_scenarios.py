@@ -97,6 +97,34 @@ def quiet_cluster(seed: int) -> Schedule:
     return Schedule(header, [], operations)
 
 
+def one_long_cut(seed: int, features: Features = NONE, *, value: str = "v") -> Schedule:
+    """Three nodes, of which n3 is cut off for 7 s while clients write to 30 keys. They also read by ReadIndex."""
+    header = Header(
+        seed=seed,
+        nodes=["n1", "n2", "n3"],
+        clients=["c0"],
+        safety_from_us=SECOND_US,
+        safety_until_us=9 * SECOND_US,
+        liveness_for_us=SECOND_US,
+        features=features,
+    )
+    operations = [
+        Operation(
+            id=f"c0/{number}",
+            client="c0",
+            at_us=number * 40_000,
+            f="get" if number % 10 == 0 else "put",
+            key=f"k{number % 30}",
+            value=None if number % 10 == 0 else f"{value}{number}",
+            consistency="read_index" if number % 10 == 0 else None,
+        )
+        for number in range(15, 240)
+    ]
+    cut = Partition("one", {"n3": ["n1", "n2"], "n1": ["n3"], "n2": ["n3"]})
+    fault = Fault(id="f1", when=When(at_us=SECOND_US), action=cut, duration_us=7 * SECOND_US)
+    return Schedule(header, [fault], operations)
+
+
 def a_learner(seed: int) -> Schedule:
     """Of three nodes n3 has no vote at first. At the end all are to vote."""
     header = Header(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 from scenario_steps import Observed, cluster_of, exchange, judged_recovery, seen, stand, win
+from sim_scenarios import in_sim, one_long_cut
 
 from cluster import TIMING, Cluster, command, entries
 from raft_chaos.invariants.events import HARNESS, NodeExited
@@ -14,6 +15,7 @@ from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.log import CompactedError
 from raft_chaos.raft.state.messages import InstallSnapshot
 
+EVERY_5 = Features(snapshot_every=5)
 EVERY_3 = replace(TIMING, features=Features(snapshot_every=3))
 
 
@@ -167,6 +169,16 @@ def snapshot_drops_sessions(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def one_snapshot_each_start(parts: Parts) -> Observed:
+    """All nodes apply hundreds of entries, with a snapshot after every five."""
+    return in_sim(parts, one_long_cut(1, EVERY_5))
+
+
+def whole_snapshot_each_time(parts: Parts) -> Observed:
+    """n3 was cut off for a long time, and gets a snapshot of a hundred parts."""
+    return in_sim(parts, one_long_cut(1, EVERY_5, value=200 * "v"))
+
+
 SCENARIOS = (
     prev_zero_reappends,
     snapshot_keeps_conflict,
@@ -176,4 +188,6 @@ SCENARIOS = (
     log_compacted_during_transfer,
     replay_onto_dirty_state,
     snapshot_drops_sessions,
+    one_snapshot_each_start,
+    whole_snapshot_each_time,
 )

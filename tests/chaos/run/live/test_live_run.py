@@ -120,7 +120,7 @@ def test_the_directory_holds_the_whole_run(run_dir: RunDir) -> None:
     assert load(run_dir.schedule) == generate(4, CONFIG)
     assert len(run_dir.node_streams()) == 3
     harness = run_dir.harness_events()
-    assert [e.phase for e in harness if isinstance(e, PhaseStarted)] == ["warmup", "safety", "liveness"]
+    assert [e.phase for e in harness if isinstance(e, PhaseStarted)] == ["warmup", "safety", "liveness", "settled"]
     assert isinstance(harness[-1], RunEnded) and harness[-1].reason == "completed"
     launches = [(e.subject, e.subject_inc) for e in harness if isinstance(e, NodeLaunched)]
     kills = [(e.subject, e.subject_inc) for e in harness if isinstance(e, NodeKilled)]

@@ -104,11 +104,15 @@ def first_violated(run: VirtualRun) -> str:
 def test_a_run_goes_through_its_phases() -> None:
     run, recovery = ran(short(*TWO_LEADERS))
     begun = phases(run)
-    assert [(name, event.t_us) for name, event in begun.items()] == [
+    assert [(name, event.t_us) for name, event in begun.items()][:3] == [
         ("warmup", 0),
         ("safety", FROM_US),
         ("liveness", UNTIL_US),
     ]
+    assert list(begun)[3:] == ["services", "settled"]
+    settled = begun["settled"]
+    assert settled.owed == ("n1", "n2", "n3") and settled.commit_target > begun["liveness"].commit_target
+    assert settled.within_us == BOUND_US
     liveness = begun["liveness"]
     assert (
         liveness.owed == tuple(run.nemesis.log.touched) and set(liveness.owed) <= {"n1", "n2", "n3"} and liveness.owed
