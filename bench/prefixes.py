@@ -3,14 +3,13 @@
     python -m bench.prefixes [--budget 60] [MUTANT ...] [--explored [MUTANT ...]]
 
 A simulation that is forked at a step costs only its rest. Two runs are the same up to the first line in which their
-traces differ (plays of executions: the first step). So the CPU time up to there is the most that a fork can save:
+traces differ, two plays of executions up to the first step that differs. The table shows which share of the CPU time
+comes before that, and the most that forks there would gain: the whole CPU time, divided by what is left of it.
 
-    base   of the run from which this one was made: the smallest failure so far under the same seed, the parent of an
-           attempt, the execution before a continuation
-    any    of all earlier runs of the same search; a fork from any of them needs a waiting process at each step of each
-    forked the same as `any`, but each run that is forked pays for its fork, and no run is forked that saves less
-
-`gain` is the most that all of it gains: the CPU time of all runs, divided by what is left of it.
+    base    compared with the run from which this one was made: the last failure under the same seed, the parent of an
+            attempt, the execution of a continuation
+    any     compared with all earlier runs of the same search; such a fork needs a waiting process at each step of each
+    forked  the same, but each fork costs its time, and no run is forked that would save less
 """
 
 from __future__ import annotations
@@ -80,10 +79,11 @@ class Sums:
 
     def row(self) -> list[object]:
         """The cells of the table."""
-        whole_s, saved = self.cpu_s or 1.0, (self.base_s, self.any_s, self.forked_s)
-        shares = [f"{saved_s / whole_s:.0%}" for saved_s in saved]
-        gains = [f"x {whole_s / (whole_s - saved_s):.2f}" for saved_s in saved]
-        return [self.runs, f"{self.cpu_s:.1f}", f"{whole_s / max(1, self.runs) * 1e3:.1f}", *shares, *gains]
+        if not self.runs:
+            return [0]
+        shares = [saved_s / self.cpu_s for saved_s in (self.base_s, self.any_s, self.forked_s)]
+        figures = f"{self.cpu_s:.1f}", f"{self.cpu_s / self.runs * 1e3:.1f}"
+        return [self.runs, *figures, *(f"{one:.0%}" for one in shares), *(f"x {1 / (1 - one):.2f}" for one in shares)]
 
 
 class Meter:
@@ -142,14 +142,15 @@ def runs(meter: Meter) -> type[VirtualRun]:
     """The class of a shrinker's runs. Those under one seed have the last one that failed as their base."""
 
     class Measured(VirtualRun):
-        def __init__(self, schedule: Schedule, **options: Any) -> None:
+        def __init__(self, schedule: Schedule, until: str | None = None, **options: Any) -> None:
             meter.begin(schedule.header.seed)
-            super().__init__(schedule, recorder=meter, **options)
+            super().__init__(schedule, recorder=meter, until=until, **options)
+            self._wanted = until
 
         def go(self) -> Simulated:
             simulated = super().go()
-            fails = simulated.analysis.verdict == "violated"
-            meter.end(SCHEDULES, self.schedule.header.seed if fails else None)
+            violated = [one.invariant for one in simulated.analysis.invariants if one.outcome == "violated"]
+            meter.end(SCHEDULES, self.schedule.header.seed if self._wanted in violated else None)
             return simulated
 
     return Measured
@@ -264,8 +265,7 @@ def fork_s() -> float:
 def table(meter: Meter) -> str:
     rows = [[kind, *sums.row()] for kind, sums in meter.sums.items()]
     rows += [[name, *sum((meter.sums[kind] for kind in kinds), Sums()).row()] for name, kinds in TOGETHER.items()]
-    ways = ("base", "any", "forked")
-    headers = ["", "runs", "CPU s", "ms each", *(f"same as {way}" for way in ways), *(f"gain, {way}" for way in ways)]
+    headers = ["", "runs", "CPU s", "ms each", "base", "any", "forked", "gain: base", "any", "forked"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 

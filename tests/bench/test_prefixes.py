@@ -68,7 +68,7 @@ def test_a_measured_run_has_the_same_trace() -> None:
     schedule = generate(1, replace(settings.schedule, duration_s=4))
     meter = Meter(0.0)
     plain, *measured = (
-        kind(schedule, timing=settings.timing, driver=MemoryDriver(parts_of(None))).go().trace_sha256
+        kind(schedule, timing=settings.timing, driver=MemoryDriver(parts_of(None)), max_events=2_000).go().trace_sha256
         for kind in (VirtualRun, runs(meter), runs(meter))
     )
     assert measured == [plain, plain]
