@@ -126,6 +126,13 @@ class HeartbeatWithoutCommit(Core):
         self.commit_index = commit_index
 
 
+class BytesInFlightLeak(Core):
+    def _on_ack(self, progress: Progress, match_index: int) -> None:
+        size = progress.bytes_in_flight
+        super()._on_ack(progress, match_index)
+        progress.bytes_in_flight = max(size, progress.bytes_in_flight)
+
+
 REPLICATION = (
     Mutant(
         "ack_before_sync",
@@ -225,5 +232,12 @@ REPLICATION = (
         "classic",
         ("recovery",),
         Parts(core=HeartbeatWithoutCommit),
+    ),
+    Mutant(
+        "bytes_in_flight_leak",
+        "what is acknowledged still counts as on its way: once the bytes of the window are used up, nothing is sent",
+        "a classic mistake of flow control (etcd's Inflights)",
+        ("recovery", "liveness_under_fault"),
+        Parts(core=BytesInFlightLeak),
     ),
 )

@@ -62,6 +62,10 @@ SNAPSHOT_EVERY_RANGE = (5, 200)
 CACHE_BYTES_RANGE = (300, 10_000)
 """How much of the log stays in memory (log scale), in a seed with a bound: few entries, so that many are read back."""
 
+IN_FLIGHT_SHARE, IN_FLIGHT_RANGE = 0.2, (100, 3_000)
+"""The share of the seeds whose leaders have few bytes of commands on their way to a follower, and how many (log scale):
+a few commands, so that a window which does not open again is soon closed."""
+
 SHARED: tuple[FaultKind, ...] = ("kill", "partition", "pause", "slow_sync", "network", "clog", "reset", "clock")
 LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARED)
 """The kinds that are newer than the first saved seeds."""
@@ -257,6 +261,7 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
         snapshot_every=_number(stream(seed, "features/snapshot_every"), SNAPSHOT_EVERY_RANGE),
         cache_bytes=_number(stream(seed, "features/cache_bytes"), CACHE_BYTES_RANGE),
         max_sessions=_number(stream(seed, "features/max_sessions"), (max(1, config.clients - 1), 2 * config.clients)),
+        max_bytes_in_flight=_number(stream(seed, "features/max_bytes_in_flight"), IN_FLIGHT_RANGE, IN_FLIGHT_SHARE),
     )
 
 
@@ -267,10 +272,10 @@ def _first(seed: int, config: ScheduleConfig) -> int:
     return voters if there and config.swarm else 0
 
 
-def _number(rng: Random, between: tuple[int, int]) -> int:
+def _number(rng: Random, between: tuple[int, int], share: float = FEATURE_SHARE) -> int:
     """A number of this range (log scale) in some seeds, and 0 in the others."""
     least, most = between
-    return round(least * (most / least) ** rng.random()) if rng.random() < FEATURE_SHARE else 0
+    return round(least * (most / least) ** rng.random()) if rng.random() < share else 0
 
 
 def _between(rng: Random, least_us: int, most_us: int, slow_us: int) -> tuple[int, int]:

@@ -332,6 +332,7 @@ def _features() -> SearchStrategy[Features]:
             membership=membership,  # type: ignore[arg-type]
             cache_bytes=draw(st.sampled_from([0, 300])),
             persist_commit=draw(st.booleans()),
+            max_bytes_in_flight=draw(st.sampled_from([0, 100])),
         )
 
     return drawn()

@@ -20,6 +20,7 @@ NUMBERS: dict[str, _Number] = {
     "snapshot_every": _Number(1_000, "entries", 20),
     "cache_bytes": _Number(1_000_000, "bytes", 5_000),
     "max_sessions": _Number(1_000, "sessions", 10),
+    "max_bytes_in_flight": _Number(1_000_000, "bytes", 1_000),
 }
 """The features that are numbers, and have one if nobody says which."""
 MEMBERSHIP = ("joint", "single")
@@ -42,6 +43,8 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     (`state.log`); 0: `CACHE_BYTES`.
     `max_sessions`: the state machine remembers so many sessions of clients (§8; thesis, §6.3), and refuses commands of
     those that it has forgotten (`replica.machine`); 0: `MAX_SESSIONS`.
+    `max_bytes_in_flight`: about so many bytes of commands may be on their way to one follower; 0: as many as `Timing`
+    says.
     `persist_commit`: a node writes its commit index to its log, along with the next entries, and applies what was
     committed as soon as it starts again.
     `lease_reads`: a leader answers reads by a lease from its own state without asking anybody (thesis, §6.4.1). It
@@ -57,6 +60,7 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     max_sessions: int = 0
     persist_commit: bool = False
     lease_reads: bool = False
+    max_bytes_in_flight: int = 0
 
     def __post_init__(self) -> None:
         if self.lease_reads and not self.check_quorum:

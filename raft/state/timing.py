@@ -45,7 +45,8 @@ class Timing(msgspec.Struct, frozen=True):
         that a small state has several, too."""
         every = features.snapshot_every
         chunk_bytes = every * BYTES_PER_ENTRY if 0 < every <= MOST_TINY else self.chunk_bytes
-        return replace(self, features=features, chunk_bytes=chunk_bytes)
+        most = features.max_bytes_in_flight or self.max_bytes_in_flight
+        return replace(self, features=features, chunk_bytes=chunk_bytes, max_bytes_in_flight=most)
 
     def __post_init__(self) -> None:
         if not 0 < self.election_timeout_min_us <= self.election_timeout_max_us:

@@ -547,6 +547,11 @@ def retransmission_storm(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def bytes_in_flight_leak(parts: Parts) -> Observed:
+    """A client writes now and then, and fewer bytes may be on their way to a follower than a command has."""
+    return in_sim(parts, quiet_cluster(1, features=Features(max_bytes_in_flight=20)))
+
+
 def next_index_below_match(parts: Parts) -> Observed:
     """The network reorders two entries on their way to n2; that n2 rejected the later one, n1 hears long afterwards."""
     cluster = cluster_of(parts)
@@ -906,6 +911,7 @@ SCENARIOS: dict[str, Scenario] = {
         whole_log_each_time,
         heartbeat_without_commit,
         no_no_op,
+        bytes_in_flight_leak,
         old_term_commit,
         leader_counts_unsynced_self,
         commit_loop_break,

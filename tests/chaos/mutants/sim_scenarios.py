@@ -80,7 +80,7 @@ def many_elections(seed: int) -> Schedule:
     return Schedule(header, faults, operations)
 
 
-def quiet_cluster(seed: int) -> Schedule:
+def quiet_cluster(seed: int, *, features: Features = NONE) -> Schedule:
     """Three nodes without faults. One client writes every 0.5 s, which is longer than any election timeout."""
     header = Header(
         seed=seed,
@@ -89,6 +89,7 @@ def quiet_cluster(seed: int) -> Schedule:
         safety_from_us=SECOND_US,
         safety_until_us=2 * SECOND_US,
         liveness_for_us=4 * SECOND_US,
+        features=features,
     )
     operations = [
         Operation(id=f"c0/{number}", client="c0", at_us=number * SECOND_US // 2, f="put", key="k", value="v")
