@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
@@ -27,6 +29,11 @@ class TransferAsksForPreVotes(Core):
 class TransferNeverDone(Core):
     def _has_all(self, peer: str) -> bool:
         return False
+
+
+class OldTimeoutNow(Core):
+    def _on_timeout_now(self, m: TimeoutNow) -> None:
+        super()._on_timeout_now(replace(m, term=self.current_term))
 
 
 LEADERSHIP = (
@@ -58,5 +65,12 @@ LEADERSHIP = (
         "classic",
         ("recovery",),
         Parts(core=TransferNeverDone),
+    ),
+    Mutant(
+        "old_timeout_now",
+        "a node stands for election when it is told to by a leader of an earlier term, which leads no longer",
+        "a classic omission of the thesis, §3.10",
+        ("election_timer", "pre_vote", "leader_stickiness"),
+        Parts(core=OldTimeoutNow),
     ),
 )

@@ -38,6 +38,15 @@ class ReadIndexWithoutRound(Core):
         return True
 
 
+class ReadJoinsRoundUnderWay(Core):
+    def read(self, token: Any, now_us: int) -> bool:
+        if not super().read(token, now_us):
+            return False
+        if self._reads.confirming and self._reads.term == self.current_term:
+            self._reads.confirming.append(self._reads.asked.pop())
+        return True
+
+
 class LeaseTooLong(Core):
     def _lease_us(self) -> int:
         return 2 * self.timing.election_timeout_max_us
@@ -82,6 +91,13 @@ READS = (
         "d-engine #381, akka-raft #65",
         ("linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(core=ReadIndexWithoutRound),
+    ),
+    Mutant(
+        "read_joins_round_under_way",
+        "a read joins the round of heartbeats that is under way, although these were sent before it came",
+        "a classic mistake of ReadIndex (thesis, §6.4)",
+        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        Parts(core=ReadJoinsRoundUnderWay),
     ),
     Mutant(
         "lease_too_long",

@@ -18,7 +18,8 @@ from raft_chaos.chaos.schedule.data import Header, Operation, RequiredEvent, Sch
 from raft_chaos.chaos.schedule.draw_faults import quiet_us
 from raft_chaos.chaos.schedule.endings import draw_all_faults
 from raft_chaos.chaos.schedule.fitting import fitted
-from raft_chaos.chaos.schedule.leases import breaking, probers, probes, with_leases
+from raft_chaos.chaos.schedule.leases import breaking, with_leases
+from raft_chaos.chaos.schedule.probes import PROBED, probers, probes
 from raft_chaos.chaos.schedule.queue_workload import draw_queue
 from raft_chaos.chaos.schedule.steered.catalogue import OLD_LEASE
 from raft_chaos.chaos.schedule.swarm import Swarm, draw
@@ -65,12 +66,13 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         operations = with_repeats(seed, operations)
     operations = with_consistencies(seed, operations, nodes)
     faults = [drawn.fault for drawn in draw_all_faults(seed, config, swarm, nodes)]
-    if swarm.features.lease_reads and not breaking(faults):
+    has_leases = swarm.features.lease_reads and not breaking(faults)
+    if has_leases:
         operations = with_leases(seed, operations)
-        if any(episode in OLD_LEASE for episode in swarm.steered):
-            probed = probes(faults, nodes, config.election_timeout_us_max)
-            operations = sorted([*operations, *probed], key=attrgetter("at_us"))
-            header = replace(header, clients=[*clients, *probers(nodes)])
+    if any(episode in PROBED and (has_leases or episode not in OLD_LEASE) for episode in swarm.steered):
+        probed = probes(faults, nodes, config.election_timeout_us_max)
+        operations = sorted([*operations, *probed], key=attrgetter("at_us"))
+        header = replace(header, clients=[*clients, *probers(nodes)])
     if config.readers:
         reads = draw_reads(seed, nodes, clients, config.ops_per_second / len(clients), until_us)
         operations = sorted([*operations, *reads], key=attrgetter("at_us"))

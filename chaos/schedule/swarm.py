@@ -26,7 +26,8 @@ from raft_chaos.chaos.faults.action import Strength
 from raft_chaos.chaos.faults.catalogue import KINDS, FaultKind
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import SimModel
-from raft_chaos.chaos.schedule.steered.catalogue import OLD_LEASE, STEERED, chosen
+from raft_chaos.chaos.schedule.steered.catalogue import HELD, OLD_LEASE, STEERED, chosen
+from raft_chaos.chaos.schedule.steered.plot import Steered
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.raft.state.features import FLAGS, NONE, Features
 
@@ -48,6 +49,9 @@ LOST_TRANSFER_SHARE = 0.2
 CLOCKS: tuple[FaultKind, ...] = ("clock", "strobe")
 OLD_LEASE_SHARE = 0.5
 """Of the seeds of a swarm whose nodes have leases, the share in which a leader has an old one."""
+HELD_SHARE = 0.15
+"""Of the other seeds of a swarm without steered episodes, the share in which a kind of message is held until another
+node leads."""
 REPEATS_SHARE = 0.3
 """The share of the seeds in which commands of clients arrive again, late."""
 FEATURE_SHARE = 0.4
@@ -202,6 +206,8 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     features = _features(seed, config)
     if has_old_leases := not steered and _has_old_leases(seed, config, features):
         steered = tuple(OLD_LEASE)
+    elif not steered and stream(seed, "swarm/held").random() < HELD_SHARE:
+        steered = tuple(name for name, one in HELD.items() if _may_have(one, config, features))
     if any(STEERED[name].one_entry_a_message for name in steered):
         entries_per_message = 1
     leaders_fall = "kill" in config.faults and "partition" in config.faults and not steered
@@ -241,6 +247,10 @@ def _has_old_leases(seed: int, config: ScheduleConfig, features: Features) -> bo
     kinds = {kind for episode in OLD_LEASE.values() for kind in episode.kinds}
     there = stream(seed, "swarm/old_lease").random() < OLD_LEASE_SHARE
     return there and features.lease_reads and kinds <= {*config.faults}
+
+
+def _may_have(episode: Steered, config: ScheduleConfig, features: Features) -> bool:
+    return episode.exists_with(features) and {*episode.kinds} <= {*config.faults}
 
 
 def _features(seed: int, config: ScheduleConfig) -> Features:

@@ -2,7 +2,8 @@
 
 A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). Three
 come on top: that of the first election, in seeds that have no warmup, the quiet one, and a transfer of the leadership
-that is lost, at the end. Leaders that believe in an old lease are for seeds whose nodes have leases, instead of others.
+that is lost, at the end. Leaders that believe in an old lease are for seeds whose nodes have leases, instead of others;
+and so are messages that are held until another node leads, in a few of the seeds that would have none of these.
 Episodes of a feature come last, in some of the seeds that are not steered and whose nodes have it (`endings`).
 """
 
@@ -22,7 +23,9 @@ from raft_chaos.chaos.schedule.steered import (
     divergent_tail,
     figure_8,
     first_election,
+    held_answers,
     held_over,
+    held_transfer,
     leads_again,
     lost_change,
     lost_holder,
@@ -77,6 +80,9 @@ were."""
 OLD_LEASE: dict[str, Steered] = {episode.name: episode for episode in old_lease.EPISODES}
 """The episodes of seeds whose nodes have leases, and of no others."""
 
+HELD: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (held_transfer, held_answers)}
+"""The episodes of seeds in which one kind of message arrives only when another node leads, and of no others."""
+
 OF_FEATURES: tuple[Steered, ...] = tuple(
     module.EPISODE for module in (lost_change, unreadable_entries, missed_promotion, behind_in_term)
 )
@@ -86,7 +92,8 @@ LATER_OF_FEATURES: tuple[Steered, ...] = tuple(
 )
 """Those that are newer: each has a stream of its own, and comes where the first ones leave room."""
 
-STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)} | OLD_LEASE
+STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)}
+STEERED |= OLD_LEASE | HELD
 
 ALL = (*STEERED.values(), *OF_FEATURES, *LATER_OF_FEATURES, FIRST_ELECTION, QUIET, LOST_TRANSFER)
 

@@ -1,6 +1,6 @@
 """A leader that others have replaced believes in its lease (steered episodes): for each way into that one.
 
-Clients ask all nodes for the value of a register by their leases meanwhile, and others write it (`leases.probes`). A
+Clients ask all nodes for the value of a register by their leases meanwhile, and others write it (`probes`). A
 correct leader has no lease then; it asks a majority, and gets no answer.
 """
 

@@ -345,6 +345,21 @@ def transfer_never_done(parts: Parts) -> Observed:
     return in_sim(parts, one_long_cut(1))
 
 
+def old_timeout_now(parts: Parts) -> Observed:
+    """n1 tells n2 to stand, and n2 hears of that when n3 leads."""
+    cluster = cluster_of(parts)
+    stand(cluster, "n1")
+    hand_over(cluster, "n1", "n2")
+    candidate(cluster, "n3")
+    exchange(cluster, "n3", "n2")
+    cluster.persist_all("n3")
+    exchange(cluster, "n3", "n2")
+    cluster.now_us += 1_000
+    cluster.deliver_from("n1", "n2")
+    cluster.settle()
+    return judged_recovery(cluster, 2_000_000)
+
+
 def transfer_asks_for_pre_votes(parts: Parts) -> Observed:
     """n1 hands over to n2 while all hear it."""
     cluster = cluster_of(parts, timing=PRE_VOTE)
@@ -768,6 +783,19 @@ def read_index_without_round(parts: Parts) -> Observed:
     return _written_then_read(cluster, "n2", "n1")
 
 
+def read_joins_round_under_way(parts: Parts) -> Observed:
+    """n3 answers n1's round for a read, and elects n2 before that arrives. n1 takes another read meanwhile."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.read("n1", "y")
+    cluster.deliver_from("n1", "n3")
+    candidate(cluster, "n2")
+    _takes_over(cluster, "n2", "n3")
+    cluster.read("n1", "x")
+    cluster.deliver_from("n3", "n1")
+    return _written_then_read(cluster, "n2", "n1")
+
+
 def read_index_too_early(parts: Parts) -> Observed:
     """n1 dies before n2 hears that A is committed. n2 leads, and its first entry is lost on its way to n3."""
     cluster = cluster_of(parts)
@@ -845,7 +873,7 @@ def _written_then_read(cluster: Cluster, writer: str, reader: str, consistency: 
     ops.append(asked)
     if not cluster[reader].replies:
         cluster.read(reader, "x", consistency=consistency)
-    if (shown := next((reply for reply in cluster[reader].replies if reply.is_read), None)) is not None:
+    if (shown := next((one for one in cluster[reader].replies if one.is_read and one.token == "x"), None)) is not None:
         ops.append(ok(msgspec.structs.replace(asked, type="ok", t_us=3, node=reader, inc=1), shown))
     return [*cluster.all_events(), *ops]
 
@@ -896,6 +924,7 @@ SCENARIOS: dict[str, Scenario] = {
         transfer_never_given_up,
         transfer_asks_for_pre_votes,
         transfer_never_done,
+        old_timeout_now,
         ack_before_sync,
         truncate_on_stale_append,
         conflict_cut_too_far,
@@ -926,6 +955,7 @@ SCENARIOS: dict[str, Scenario] = {
         read_index_too_early,
         read_index_without_round,
         no_read_index,
+        read_joins_round_under_way,
         lease_too_long,
         phantom_contact,
         lease_survives_transfer,

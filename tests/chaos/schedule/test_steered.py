@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from operator import attrgetter
 from random import Random
 
 import pytest
@@ -20,9 +21,11 @@ from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.chaos.schedule.draw_faults import quiet_us
 from raft_chaos.chaos.schedule.follow import follows
 from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.schedule.probes import PROBED, probers, probes
 from raft_chaos.chaos.schedule.steered.catalogue import (
     ALL,
     FIRST_ELECTION,
+    HELD,
     LATER_OF_FEATURES,
     OF_FEATURES,
     OLD_LEASE,
@@ -79,7 +82,12 @@ def alone(episode: Steered, seed: int, nodes: int = 3) -> Schedule:
         model=SimModel(entries_per_message=int(episode.one_entry_a_message)),
         features=FEATURES.get(episode.name, NONE),
     )
-    return Schedule(header, plot.faults, draw_operations(seed, header.clients, 30, until_us))
+    operations = draw_operations(seed, header.clients, 30, until_us)
+    if episode.name in HELD:
+        probed = probes(plot.faults, names, UNIT)
+        operations = sorted([*operations, *probed], key=attrgetter("at_us"))
+        header = replace(header, clients=[*header.clients, *probers(names)] if probed else header.clients)
+    return Schedule(header, plot.faults, operations)
 
 
 def with_snapshots(schedule: Schedule, every: int) -> Schedule:
@@ -143,12 +151,30 @@ def test_a_share_of_the_seeds_is_steered_with_every_episode_among_them() -> None
     wide = [draw(seed, WIDE) for seed in range(400)]
     plain = [draw(seed, ScheduleConfig()) for seed in range(400)]
     old_leases = [swarm for swarm in wide if {*swarm.steered} & {*OLD_LEASE}]
-    assert abs(sum(bool(swarm.steered) for swarm in wide if swarm not in old_leases) / 400 - STEERED_SHARE) < 0.08
+    held = [swarm for swarm in wide if {*swarm.steered} & {*HELD}]
+    others = [swarm for swarm in wide if swarm not in old_leases and swarm not in held]
+    assert abs(sum(bool(swarm.steered) for swarm in others) / 400 - STEERED_SHARE) < 0.08
+    assert held and all({*swarm.steered} <= {*HELD} for swarm in held)
     assert old_leases and all(swarm.features.lease_reads for swarm in old_leases)
     assert abs(sum(bool(swarm.steered) for swarm in plain) / 400 - PLAIN_STEERED_SHARE) < 0.08
     assert abs(sum(swarm.early for swarm in wide) / 400 - EARLY_SHARE) < 0.08
     assert {name for swarm in wide for name in swarm.steered} == set(STEERED)
     assert all(swarm.churn == swarm.divided == 0 for swarm in wide if swarm.steered)
+
+
+def test_clients_read_at_each_node_where_a_leader_gets_old_answers() -> None:
+    """Only where a leader that hears nobody goes on leading: without CheckQuorum."""
+    config, found = replace(WIDE, features=()), 0
+    for seed in range(80):
+        made = generate(seed, config)
+        check_schedule(made)
+        readers = {one.node for one in made.operations if one.client.startswith("probe-n")}
+        has_episode = any(episode_of(fault.id) in PROBED for fault in made.faults)
+        assert readers == ({*made.header.nodes} if has_episode else set())
+        found += has_episode
+    assert found > 1
+    quorums = replace(WIDE, features=("check_quorum",))
+    assert not any("held_answers" in draw(seed, quorums).steered for seed in range(400))
 
 
 def test_a_steered_seed_keeps_what_is_required_and_says_what_it_has() -> None:
@@ -226,6 +252,10 @@ def test_every_step_comes_and_the_right_core_stands_it(episode: Steered) -> None
         ("silent_learner", 3, "learner_promoted_behind", "learner_promotion"),
         ("silent_learner", 5, "learner_promoted_behind", "learner_promotion"),
         ("slow_snapshot", 5, "log_compacted_during_transfer", "efficiency"),
+        ("held_transfer", 3, "old_timeout_now", "election_timer"),
+        ("held_transfer", 6, "old_timeout_now", "election_timer"),
+        ("held_answers", 3, "read_joins_round_under_way", "linearizability"),
+        ("held_answers", 5, "read_joins_round_under_way", "linearizability"),
     ],
 )
 def test_an_episode_convicts_what_it_was_built_for(name: str, nodes: int, mutant: str, invariant: str) -> None:
