@@ -356,12 +356,14 @@ class AnsweredAgain(Event, frozen=True, gc=False, kw_only=True, tag="answered_ag
     """The answered command of the operation `op` arrived once more, and this is the second answer.
 
     `first_value` and `first_index` are those of the first one: its result, and its log entry if the system names one.
-    `refused`: the system did not carry it out, and gives `error`.
+    `refused`: the system did not carry it out, and gives `error`; `first_refused`: nor did it the first time, for what
+    it found then.
     """
 
     client: str
     op: str
     refused: bool
+    first_refused: bool = False
     first_value: str | list[str] | None = None
     first_index: int | None = None
     value: str | list[str] | None = None

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.invariants.events import Event
 from raft_chaos.raft.replica.command import decode_command, encode_command
-from raft_chaos.raft.replica.machine import SessionName
+from raft_chaos.raft.replica.machine import Machine, SessionName
 from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.replica.result import NOWHERE, Place, Result
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.configuration import decode_change
+from raft_chaos.raft.state.configuration import decode_change, is_configuration
 from raft_chaos.raft.state.messages import Entry
 
 LIFETIME_US = 500_000
@@ -46,6 +47,32 @@ class DedupInLeaderMemory(Replica):
         return accepted
 
 
+class FailuresNotRemembered(Machine):
+    def _remember(self, name: SessionName, serial: int, answer: Result) -> None:
+        if answer.ok:
+            super()._remember(name, serial, answer)
+
+
+class SessionNamedByClient(Machine):
+    def apply(self, command: bytes, place: Place = NOWHERE) -> Result | None:
+        self.decided = place
+        if not command or is_configuration(command):
+            return None
+        asked = decode_command(command)
+        if asked.client is None:
+            return self._execute(asked)
+        name = (asked.client, 0)
+        session = self._sessions.get(name)
+        if session is None:
+            if asked.since < self.horizon or 0 < place[0] <= asked.since:
+                return self._refuse(asked.since)
+        elif asked.serial <= session.serial:
+            return self._answer_again(asked.serial, session)
+        result = self._execute(asked)
+        self._remember(name, asked.serial, result)
+        return result
+
+
 SESSIONS = (
     Mutant(
         "session_expiry_by_clock",
@@ -60,5 +87,19 @@ SESSIONS = (
         "classic",
         ("acknowledged_writes", "linearizability", "stale_reads"),
         Parts(replica=DedupInLeaderMemory),
+    ),
+    Mutant(
+        "failures_not_remembered",
+        "a command that failed is not remembered, so a late duplicate of it is tried again, and may succeed",
+        "a classic omission of §8",
+        ("repeated_answers", "linearizability", "acknowledged_writes", "monotonic_reads", "stale_reads"),
+        Parts(machine=FailuresNotRemembered),
+    ),
+    Mutant(
+        "session_named_by_client",
+        "a session is named by its client alone, so a new one of that client gets the answers of the old one",
+        "a classic mistake of sessions (thesis, §6.3)",
+        ("acknowledged_writes", "linearizability", "monotonic_reads", "stale_reads", "repeated_answers"),
+        Parts(machine=SessionNamedByClient),
     ),
 )

@@ -56,17 +56,26 @@ class ClientRecord:
         self._now_us = now_us
         self._serials = count(1)
         self._expired_at = 0
+        self._latest = 0  # the last log entry that an answer named
         self.since = 0
-        """The index of a log entry before the session: of the one that told the client that its session had expired."""
+        """The index of a log entry before the session: of the one that told the client that its session had expired, or
+        of the last one that it knew of when it began anew."""
 
     @property
     def session(self) -> str:
-        """The session (§8) of the present process, which its commands name."""
+        """The session (§8) of the present process, which its commands name. Begun anew it has another `since`."""
         return f"{self.name}.{self.process}"
 
     def next_serial(self) -> int:
         """The serial of a new command; a command that is sent again keeps its serial."""
         return next(self._serials)
+
+    def begins_anew(self) -> None:
+        """The client begins another session under the same name, as if it had been started again: since the last entry
+        that it knows of."""
+        if self._latest > self.since:
+            self.since = self._latest
+            self._serials = count(1)
 
     def invoked(self, operation: Operation) -> None:
         """The operation begins now."""
@@ -79,6 +88,7 @@ class ClientRecord:
     def ended(self, operation: Operation, outcome: Outcome) -> None:
         """The operation ends now; after `info`, and in an expired session, the client continues as a new process."""
         self._write(operation, outcome)
+        self._latest = max(self._latest, outcome.index or 0)
         if outcome.type == "info" or self._expired_at:
             self.since, self._expired_at = self._expired_at or self.since, 0
             self.process += self._clients

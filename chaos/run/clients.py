@@ -9,7 +9,8 @@ that does not answer soon may be cut off, so the next one is asked. Without an a
 Where the target has forgotten the client's session, the operation fails, and the client begins a new one. Commands of
 the earlier one may still arrive again.
 
-In some runs a command that was answered arrives again, as a late duplicate by the network (`Operation.again`).
+In some runs a command that was answered arrives again, as a late duplicate by the network (`Operation.again`), and
+clients begin new sessions under the same name, while the nodes remember the old ones (`Operation.anew`).
 
 An operation that names its node is asked of this node alone, once and with little patience. It is a read, which has no
 effect: without an answer it has certainly failed.
@@ -47,7 +48,7 @@ REMEMBERED = 4
 
 
 class _Answered(NamedTuple):
-    """An operation with its command as it was sent, and its answer."""
+    """An operation with its command as it was sent, and its answer. A log entry decided it, also where it failed."""
 
     op: str
     command: Any
@@ -92,6 +93,8 @@ class Client:
         """One operation, from its invocation to its outcome."""
         if operation.again and self._door.knows_repeats:
             await self._again(operation.again)
+        if operation.anew:
+            self._record.begins_anew()
         self._record.invoked(operation)
         if operation.node is not None and operation.consistency in ("read_index", "lease"):
             self.asks_next(operation.node)
@@ -135,6 +138,7 @@ class Client:
                     t_us=self._now_us(),
                     client=self.name,
                     op=first.op,
+                    first_refused=first.outcome.type != "ok",
                     refused=reply.type != "ok",
                     first_value=first.outcome.value,
                     first_index=first.outcome.index,
@@ -158,7 +162,7 @@ class Client:
             if isinstance(reply, Outcome):
                 if is_expired(reply):
                     return self._expired(reply, may_have_happened)
-                if reply.type == "ok" and operation.consistency is None:
+                if operation.consistency is None and (reply.type == "ok" or reply.index is not None):
                     self._answered.append(_Answered(operation.id, command, reply))
                 return reply
             error = reply.error or error

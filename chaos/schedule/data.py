@@ -115,7 +115,10 @@ class Operation(
     """One client operation, invoked at `at_us` or once its client's previous one has ended. `id`: "client/number".
 
     With `again`, the client's command of so many answers ago arrives once more before it, as a late duplicate (§8):
-    1 is the latest, 2 the one before.
+    1 is the latest, 2 the one before. It may have failed.
+
+    With `anew` its client first begins another session under the same name, since the last entry that it knows of, as
+    one that was started again. Where no answer has named an entry, it goes on in the old one.
 
     With a `node` it is asked of this node alone, which has to answer by itself. A `final` read waits until all is
     healed and every other operation is over: whatever a node lost or changed, it shows then.
@@ -135,6 +138,7 @@ class Operation(
     node: str | None = None
     final: bool = False
     again: int = 0
+    anew: bool = False
     consistency: Consistency | None = None
 
 

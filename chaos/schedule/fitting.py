@@ -43,7 +43,7 @@ def fitted(schedule: Schedule, can: Abilities) -> Schedule:
     drawn = [_fault(fault, can, header.seed, header.nodes) for fault in schedule.faults]
     operations = [_operation(operation, can) for operation in schedule.operations]
     if "repeats" not in can:
-        operations = [one and msgspec.structs.replace(one, again=0) for one in operations]
+        operations = [one and msgspec.structs.replace(one, again=0, anew=False) for one in operations]
     if "reads" not in can:
         operations = [one and _plain(one) for one in operations]
     return Schedule(
@@ -81,6 +81,8 @@ def _lacking(schedule: Schedule, can: Abilities) -> Iterator[str]:
             yield f"fault {fault.id}, a {fault.action.kind()}, asks for {', '.join(map(repr, missing))}"
     if "repeats" not in can and (again := next((one for one in schedule.operations if one.again), None)):
         yield f"operation {again.id} sends a command again, which asks for 'repeats'"
+    if "repeats" not in can and (anew := next((one for one in schedule.operations if one.anew), None)):
+        yield f"operation {anew.id} begins a new session, which asks for 'repeats'"
     if "reads" not in can and (read := next((one for one in schedule.operations if one.consistency), None)):
         yield f"operation {read.id} is a {read.consistency} read, which asks for 'reads'"
     for function in sorted({operation.f for operation in schedule.operations}):

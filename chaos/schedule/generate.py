@@ -29,7 +29,9 @@ from raft_chaos.chaos.schedule.workload import (
     draw_reads,
     reader,
     with_consistencies,
+    with_failures,
     with_repeats,
+    with_sessions,
 )
 
 
@@ -63,7 +65,8 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
     if swarm.still:
         operations = [one for one in operations if one.at_us < header.safety_until_us]
     if swarm.repeats:
-        operations = with_repeats(seed, operations)
+        operations = with_failures(seed, with_repeats(seed, operations))
+        operations = with_sessions(seed, operations) if config.can is None else operations
     operations = with_consistencies(seed, operations, nodes)
     faults = [drawn.fault for drawn in draw_all_faults(seed, config, swarm, nodes)]
     has_leases = swarm.features.lease_reads and not breaking(faults)

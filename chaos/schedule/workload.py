@@ -31,6 +31,11 @@ FIRST_US = 300_000
 KEY_LIFE_US = 10_000_000
 AGAIN = 0.1
 """The share of operations before which an earlier command arrives again, in a seed that has such."""
+FAILED_SHARE, FAILED = 0.5, 0.3
+"""The share of these seeds in which a cas that failed arrives again once it would succeed, and of the cas that do."""
+ANEW_SHARE, ANEW = 0.5, 0.06
+"""The share of these seeds in which clients begin new sessions under the same names, and of the operations before which
+they do."""
 CONSISTENCIES: tuple[tuple[float, Consistency | None], ...] = ((0.5, None), (0.8, "read_index"), (1.0, "stale"))
 """How reads are served, each with the cumulative share: through the log, by ReadIndex, or stale."""
 LISTS, MIXED, REGISTERS = 3, 2, 2
@@ -104,6 +109,36 @@ def with_repeats(seed: int, operations: Sequence[Operation]) -> list[Operation]:
         replace(operation, again=ago) if again and operation.f not in QUEUE_FUNCTIONS else operation
         for operation, (again, ago) in zip(operations, drawn, strict=True)
     ]
+
+
+def with_failures(seed: int, operations: Sequence[Operation]) -> list[Operation]:
+    """The same operations; in some seeds a few cas expect what another client only puts after them. So they fail, and
+    arrive again when they would succeed: before the next operation of their client."""
+    rng = stream(seed, "workload/again/failed")
+    if rng.random() >= FAILED_SHARE:
+        return list(operations)
+    made = list(operations)
+    following: dict[str, int] = {}  # by client, the place of its next operation
+    for place in range(len(made) - 1, -1, -1):
+        operation, again = made[place], following.get(made[place].client, 0)
+        following[operation.client] = place
+        if operation.f == "cas" and rng.random() < FAILED and again > place + 1:
+            put = made[place + 1]
+            if put.f in QUEUE_FUNCTIONS or put.key.startswith("mix/"):  # others may expect what that writes
+                continue
+            value = put.id.replace("/", "-")
+            made[place] = replace(operation, expected=value)
+            made[place + 1] = replace(put, f="put", key=operation.key, value=value, expected=None)
+            made[again] = replace(made[again], again=1)
+    return made
+
+
+def with_sessions(seed: int, operations: Sequence[Operation]) -> list[Operation]:
+    """The same operations; in some seeds their clients begin new sessions before a few of them."""
+    rng = stream(seed, "workload/anew")
+    if rng.random() >= ANEW_SHARE:
+        return list(operations)
+    return [replace(operation, anew=True) if rng.random() < ANEW else operation for operation in operations]
 
 
 def client_streams(seed: int, name: str, operations: Iterable[Operation]) -> dict[str, Random]:

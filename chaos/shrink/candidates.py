@@ -47,9 +47,11 @@ def without_features(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def unrepeated(schedule: Schedule) -> Iterator[Schedule]:
-    """In which no command arrives again."""
+    """In which no command arrives again, and in which no client begins a new session by itself."""
     if any(operation.again for operation in schedule.operations):
         yield replace(schedule, operations=[replace(operation, again=0) for operation in schedule.operations])
+    if any(operation.anew for operation in schedule.operations):
+        yield replace(schedule, operations=[replace(operation, anew=False) for operation in schedule.operations])
 
 
 def live_fault_candidates(schedule: Schedule) -> Iterator[Schedule]:

@@ -9,8 +9,9 @@ from raft_chaos.invariants.events import AnsweredAgain
 class RepeatedAnswers(Checker):
     """A late duplicate of a command, delivered by the network after newer ones, must not be taken for the latest.
 
-    A refusal is always right, since the client has its answer. Where the system names the log entries of its answers,
-    these must be equal, too: two commands may happen to have the same result.
+    A refusal is always right, since the client has its answer. What failed the first time must not be carried out now.
+    Where the system names the log entries of its answers, these must be equal, too: two commands may happen to have the
+    same result.
     """
 
     invariant = "repeated_answers"
@@ -25,7 +26,9 @@ class RepeatedAnswers(Checker):
         self.judged += 1
         if event.refused:
             return
-        if event.value != event.first_value:
+        if event.first_refused:
+            self.violate(f"{event.op} had failed and, when it arrived again, it was carried out", event)
+        elif event.value != event.first_value:
             self.violate(
                 f"{event.op} was answered {event.first_value!r} and, when it arrived again, {event.value!r}", event
             )

@@ -44,6 +44,11 @@ def test_the_first_answer_again_is_right_and_so_is_a_refusal() -> None:
         assert verdict is not None and verdict.outcome == "valid"
 
 
+def test_what_failed_must_fail_again() -> None:
+    told = violation(again(first_refused=True, refused=True), again(first_refused=True, first_value="a", value="a"))
+    assert told == "c0/3 had failed and, when it arrived again, it was carried out"
+
+
 def test_another_value_is_wrong() -> None:
     told = violation(again(), again(first_value="a", value="b"))
     assert told == "c0/3 was answered 'a' and, when it arrived again, 'b'"

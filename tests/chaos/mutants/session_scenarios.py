@@ -50,4 +50,22 @@ def dedup_in_leader_memory(parts: Parts) -> list[Event | Op]:
     return in_sim(parts, replace(schedule, header=replace(schedule.header, model=slow)))
 
 
-SCENARIOS = (session_expiry_by_clock, dedup_in_leader_memory)
+def failures_not_remembered(parts: Parts) -> list[Event | Op]:
+    """c0 expects what c1 puts only then, and c0's command arrives once more after that."""
+    schedule = appending([], (SECOND_US, SECOND_US))
+    header = replace(schedule.header, safety_until_us=2 * SECOND_US)
+    cas = Operation(id="c0/1", client="c0", at_us=SECOND_US, f="cas", key="x", value="new", expected="old")
+    put = Operation(id="c1/1", client="c1", at_us=SECOND_US + 100_000, f="put", key="x", value="old")
+    get = Operation(id="c0/2", client="c0", at_us=SECOND_US + 200_000, f="get", key="x", again=1)
+    return in_sim(parts, replace(schedule, header=header, operations=[cas, put, get]))
+
+
+def session_named_by_client(parts: Parts) -> list[Event | Op]:
+    """A client appends, and begins a new session before every third of its commands."""
+    schedule = appending([], (100_000,))
+    operations = [replace(one, anew=place % 3 == 0) for place, one in enumerate(schedule.operations)]
+    read = Operation(id="c0/99", client="c0", at_us=4 * SECOND_US, f="get", key="k")
+    return in_sim(parts, replace(schedule, operations=[*operations, read]))
+
+
+SCENARIOS = (session_expiry_by_clock, dedup_in_leader_memory, failures_not_remembered, session_named_by_client)

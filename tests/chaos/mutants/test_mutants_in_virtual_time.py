@@ -103,6 +103,8 @@ SEEDS = {
     "learner_promoted_behind": (4, 12, 20),
     "session_expiry_by_clock": (1, 8, 20),
     "dedup_in_leader_memory": (1, 8, 20),
+    "failures_not_remembered": (17, 8, 20),
+    "session_named_by_client": (17, 8, 20),
     "read_error_matches_nothing": (15, 8, 20),
     "deleted_entry_read_back": (5, 8, 20),
     "commit_meta_first": (221, 8, 20),

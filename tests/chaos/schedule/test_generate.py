@@ -331,17 +331,30 @@ def test_the_mix_is_mostly_writes_and_reads_of_registers_and_lists() -> None:
     assert share == pytest.approx({"put": 0.25, "append": 0.20, "get": 0.40, "mix": 0.15}, abs=0.01)
 
 
-def test_a_cas_expects_what_was_written_to_its_key_before_or_absence() -> None:
+def test_a_cas_expects_what_was_written_to_its_key_before_or_absence_or_comes_too_early_and_again() -> None:
+    early = 0
     for schedule in schedules(LONG):
         written: dict[str, set[str]] = {}
         expecting = 0
-        for operation in schedule.operations:
+        for place, operation in enumerate(schedule.operations):
             if operation.f == "cas" and operation.expected is not None:
-                assert operation.expected in written[operation.key]
                 expecting += 1
+                if operation.expected not in written.get(operation.key, ()):
+                    put, *later = schedule.operations[place + 1 :]
+                    assert (put.f, put.key, put.value) == ("put", operation.key, operation.expected)
+                    assert next(one for one in later if one.client == operation.client).again == 1
+                    early += 1
             if operation.key.startswith("mix/") and isinstance(operation.value, str):
                 written.setdefault(operation.key, set()).add(operation.value)
         assert expecting > 50
+    assert early > 0
+
+
+def test_clients_begin_new_sessions_in_a_share_of_the_seeds_of_our_own_raft() -> None:
+    anew = [sum(one.anew for one in generate(seed, LONG).operations) for seed in range(30)]
+    assert 1 <= sum(map(bool, anew)) <= 12
+    foreign = msgspec.structs.replace(LONG, can=tuple(ALL))
+    assert not any(one.anew for seed in range(30) for one in generate(seed, foreign).operations)
 
 
 # ---- in words ----------------------------------------------------------------------------------------------------

@@ -68,6 +68,15 @@ def test_a_late_duplicate_of_a_forgotten_session_is_refused() -> None:
     assert any(not one.refused for one in again)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_client_that_begins_anew_under_its_name_gets_no_answers_of_its_old_session(seed: int) -> None:
+    plan = stormy(seed)
+    operations = [replace(one, anew=place % 4 == 0, again=place % 3) for place, one in enumerate(plan.operations)]
+    _, again, violated = run(replace(plan, operations=operations))
+    assert violated == []
+    assert again
+
+
 def test_an_execution_has_the_commands_of_later_sessions() -> None:
     """It can be played: each call says when its session began."""
     _, execution = record(with_sessions(schedule(clients=3), 2), TIMING, parts_of(None))
