@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core, Progress
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Configuration
-from raft_chaos.raft.state.messages import Snapshot
+from raft_chaos.raft.state.messages import Recovered, Snapshot
 
 
 class MembershipBeforeNoop(Core):
@@ -103,6 +105,21 @@ class SnapshotHasLatestMembers(Core):
         self._configurations.compact(index)
         lsn = self._save(snapshot)
         self._report(self._reporter.snapshot_taken(self.now_us, snapshot, state), lsn)
+
+
+class CandidateAsksNewVoters(Core):
+    def _set_configuration(self, index: int, configuration: Configuration) -> None:
+        super()._set_configuration(index, configuration)
+        self.other_voters = tuple(node for node in self.peers if node in configuration.voters)
+
+
+class RestartForgetsMembersOfSnapshot(Core):
+    def _recover(self, recovered: Recovered) -> None:
+        snapshot = recovered.snapshot
+        if snapshot is not None:
+            recovered = replace(recovered, snapshot=replace(snapshot, configuration=None, configuration_index=0))
+        super()._recover(recovered)
+        self.snapshot = snapshot
 
 
 MEMBERSHIP = (
@@ -210,5 +227,19 @@ MEMBERSHIP = (
         "openraft #1808",
         ("membership_changes",),
         Parts(core=SnapshotHasLatestMembers),
+    ),
+    Mutant(
+        "candidate_asks_new_voters",
+        "in joint consensus a candidate asks only the new voters, although it needs a majority of the old ones, too",
+        "a classic omission of joint consensus (§6)",
+        ("recovery", "liveness_under_fault"),
+        Parts(core=CandidateAsksNewVoters),
+    ),
+    Mutant(
+        "restart_forgets_members_of_snapshot",
+        "a node that starts from a snapshot has the members of the beginning, and not those of the snapshot",
+        "a classic omission of snapshots (§7)",
+        RULES,
+        Parts(core=RestartForgetsMembersOfSnapshot),
     ),
 )

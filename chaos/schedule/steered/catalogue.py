@@ -31,11 +31,13 @@ from raft_chaos.chaos.schedule.steered import (
     lost_holder,
     lost_since,
     lost_transfer,
+    members_in_snapshot,
     missed_promotion,
     old_bridge,
     old_lease,
     one_victim,
     quiet,
+    removed_follower,
     removed_leader,
     silent_learner,
     slow_snapshot,
@@ -88,7 +90,7 @@ OF_FEATURES: tuple[Steered, ...] = tuple(
 )
 """The first episodes that end the safety phase of seeds whose nodes have their features."""
 LATER_OF_FEATURES: tuple[Steered, ...] = tuple(
-    module.EPISODE for module in (removed_leader, silent_learner, slow_snapshot)
+    module.EPISODE for module in (removed_leader, silent_learner, slow_snapshot, removed_follower, members_in_snapshot)
 )
 """Those that are newer: each has a stream of its own, and comes where the first ones leave room."""
 

@@ -151,6 +151,18 @@ def removed_leader_never_stands(parts: Parts) -> Observed:
     """Of two n1 leads and removes itself. It falls when it alone has the entry, and is back."""
     cluster = led_by_n1(parts, 2, timing=SINGLE)
     ask(cluster, "n1", remove=("n1",))
+    return _only_n1_has_it(cluster)
+
+
+def candidate_asks_new_voters(parts: Parts) -> Observed:
+    """Of two n1 leads and removes n2. It falls when it alone has the entry, and is back."""
+    cluster = led_by_n1(parts, 2)
+    ask(cluster, "n1", remove=("n2",))
+    return _only_n1_has_it(cluster)
+
+
+def _only_n1_has_it(cluster: Cluster) -> Observed:
+    """Of two n1 falls when it alone has its last entry, and is back: both stand, whoever may."""
     cluster.persist_all("n1")
     before = cluster["n2"].core.log.last_index
     die(cluster, "n1")
@@ -160,6 +172,22 @@ def removed_leader_never_stands(parts: Parts) -> Observed:
         cluster.tick(min(("n1", "n2"), key=lambda name: cluster[name].core.deadline_us))
         cluster.settle()
     return judged_recovery(cluster, 2_000_000, before, ("n2",))
+
+
+def restart_forgets_members_of_snapshot(parts: Parts) -> Observed:
+    """n1 removes n3, compacts its log, falls, and is back."""
+    cluster = led_by_n1(parts, timing=COMPACTING)
+    ask(cluster, "n1", remove=("n3",))
+    cluster.settle()
+    for number in range(6):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+    die(cluster, "n1")
+    cluster.restart("n1")
+    cluster.now_us += 400_000
+    stand(cluster, "n1")
+    stand(cluster, "n1")
+    return seen(cluster)
 
 
 def learner_never_promoted(parts: Parts) -> Observed:
@@ -242,4 +270,6 @@ SCENARIOS = (
     learner_stands,
     joint_left_to_its_leader,
     snapshot_has_latest_members,
+    candidate_asks_new_voters,
+    restart_forgets_members_of_snapshot,
 )

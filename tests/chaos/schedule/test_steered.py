@@ -55,6 +55,8 @@ FEATURES = {
     "removed_leader": Features(check_quorum=True, membership="single"),
     "silent_learner": Features(check_quorum=True, membership="joint"),
     "slow_snapshot": Features(snapshot_every=20),
+    "removed_follower": Features(check_quorum=True, membership="joint"),
+    "members_in_snapshot": Features(check_quorum=True, membership="joint", snapshot_every=20),
 }
 """For each episode of a feature, nodes that have it."""
 STANDS_US = 25 * UNIT
@@ -252,6 +254,10 @@ def test_every_step_comes_and_the_right_core_stands_it(episode: Steered) -> None
         ("silent_learner", 3, "learner_promoted_behind", "learner_promotion"),
         ("silent_learner", 5, "learner_promoted_behind", "learner_promotion"),
         ("slow_snapshot", 5, "log_compacted_during_transfer", "efficiency"),
+        ("removed_follower", 3, "candidate_asks_new_voters", "recovery"),
+        ("removed_follower", 6, "candidate_asks_new_voters", "recovery"),
+        ("members_in_snapshot", 3, "restart_forgets_members_of_snapshot", "membership_changes"),
+        ("members_in_snapshot", 4, "restart_forgets_members_of_snapshot", "membership_changes"),
         ("held_transfer", 3, "old_timeout_now", "election_timer"),
         ("held_transfer", 6, "old_timeout_now", "election_timer"),
         ("held_answers", 3, "read_joins_round_under_way", "linearizability"),
