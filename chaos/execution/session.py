@@ -32,7 +32,6 @@ from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk
-from raft_chaos.raft.storage.log_file import FILE
 
 
 @dataclass
@@ -159,9 +158,9 @@ class Session:
         return node in self.player.writing
 
     def unsynced_bytes(self, node: str) -> int:
-        """The number of bytes that a crash of the node would lose."""
+        """How much a crash of the node would lose: of bytes, and of changes of names, each of which counts as one."""
         running = self.running(node)
-        return 0 if running is None else running.disk.unsynced_bytes(FILE)
+        return 0 if running is None else running.disk.unsynced()
 
     def open_call(self, client: str) -> Call | None:
         """The operation that the client waits for, or None."""

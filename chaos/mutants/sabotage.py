@@ -63,7 +63,7 @@ class GlobalRandom(Core):
 
 
 def _is_real(disk: Disk) -> bool:
-    return isinstance(disk.disk if isinstance(disk, FaultDisk) else disk, OsDisk)
+    return isinstance(disk.disk.disk if isinstance(disk, FaultDisk) else disk, OsDisk)
 
 
 class CodecDropsField(Transport):

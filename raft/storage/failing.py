@@ -12,7 +12,8 @@ DiskErrorName: TypeAlias = Literal["EIO", "ENOSPC"]
 
 
 class Failing(msgspec.Struct, frozen=True):
-    """`operation` fails with `error`: always, or only the next time, and then works again as if nothing had happened.
+    """`operation` fails with `error`: always, or only `once`, and then works again as if nothing had happened. Before
+    that, it succeeds so many times as `after` says.
 
     A failed append has written half of its bytes. A failed sync loses what was not synced, and the next sync succeeds
     without it: so does Linux, which takes a page that it could not write for clean.
@@ -21,6 +22,7 @@ class Failing(msgspec.Struct, frozen=True):
     operation: DiskOperation
     error: DiskErrorName
     once: bool = False
+    after: int = 0
 
 
 READ_BACK = "read an entry back"

@@ -104,12 +104,16 @@ class WriteAheadLog:
                 disk.remove(staged)  # the crash came before it got its name
         if recovered.snapshot is not None and recovered.snapshot.index > self._base_index:
             self._replace_log(SaveSnapshot(recovered.snapshot, recovered.hard_state, list(recovered.entries)))
-        # A kill between append and sync leaves records only in the page cache. Sync them, since this node now
-        # reports them and counts them as durable.
-        self.sync()
+        self._make_durable()
         if SYNCED not in files:
             disk.sync_folder()
         return recovered
+
+    def _make_durable(self) -> None:
+        """Makes durable what was found, since this node now reports it, and counts it as durable. A kill before a sync
+        leaves it in the page cache alone: records of the log, and the name of the log itself."""
+        self.disk.sync_folder()  # before the mark, which must not speak of a log that may still lose its name
+        self.sync()
 
     def _read_records(self, records: Records[Batch], name: str, *, marked: bool) -> Fold:
         """Takes all records, and checks that nothing is missing among them or behind them. Raises CorruptLogError."""

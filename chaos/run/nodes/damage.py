@@ -14,6 +14,7 @@ from typing import TypeAlias
 from raft_chaos.chaos.faults.damage import Damage, How
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.storage.disk import Disk, OsDisk
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.identity import IDENTITY
 from raft_chaos.raft.storage.log_file import FILE, MAGIC, base_of, intact_records
 from raft_chaos.raft.storage.sync_mark import SYNCED, mark_in
@@ -24,6 +25,7 @@ Span: TypeAlias = tuple[int, int]
 
 def damage(disk: Disk, wanted: Damage) -> str:
     """Does it; returns what it did, in words, or "" if there was nothing that recovery would miss."""
+    FaultDisk(disk).let_all_through()  # what the operating system still has of it is written back before it rots
     if FILE not in (files := disk.list()):
         return ""
     mark = mark_in(disk.read(SYNCED)) if SYNCED in files else None

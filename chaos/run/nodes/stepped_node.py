@@ -41,7 +41,6 @@ from raft_chaos.raft.storage.disk import Disk
 from raft_chaos.raft.storage.failing import Failing
 from raft_chaos.raft.storage.identity import Identity
 from raft_chaos.raft.storage.journal import Start
-from raft_chaos.raft.storage.log_file import FILE
 from raft_chaos.raft.storage.snapshot_file import STAGED
 
 _APPLYING = (EntryApplied, SnapshotRestored)
@@ -241,23 +240,21 @@ class SteppedNode:
         return self.clock.due(self.replica.core.deadline_us)
 
     def crash(self, keep_permille: int, keep_bytes: int | None = None, holes: int = 0) -> tuple[int, int]:
-        """The power fails: `keep_permille` of the unsynced bytes reach the disk, or `keep_bytes` of them if given.
+        """The power fails: `keep_permille` of what is unsynced reaches the disk, or `keep_bytes` of it if given.
 
-        Of these, the blocks that `holes` names do not reach it (`FaultDisk.let_through`). If nothing is lost, only the
-        process died, and all else that it wrote is there too; a snapshot under way then has its name already, but the
-        log has not been replaced (§7). Returns (kept, lost), in bytes.
+        Of this, what `holes` names does not reach it (`FaultDisk.lose`).
+
+        If nothing is lost, only the process died, and the operating system has all that it wrote; a snapshot under way
+        then has its name already, but the log has not been replaced (§7). Returns (kept, lost), in bytes.
         """
-        # One write is under way at a time: a snapshot, or a part of the log.
-        file = STAGED if self.disk.unsynced_bytes(STAGED) else FILE
-        unsynced = self.disk.unsynced_bytes(file)
+        unsynced = self.disk.unsynced()
         kept = unsynced * keep_permille // 1000 if keep_bytes is None else min(keep_bytes, unsynced)
         if kept == unsynced and not holes:
-            if file == STAGED and self.disk.failing is None:
+            if self.disk.unsynced_bytes(STAGED) and self.disk.failing is None:
                 self.wal.name_snapshot()
-            self.disk.let_all_through()
+            self.disk.leave_cache()
         else:
-            self.disk.let_through(file, kept, holes)
-            self.disk.forget()
+            self.disk.lose(kept, holes)
         return kept, unsynced - kept
 
     def stop(self) -> None:

@@ -37,6 +37,7 @@ def test_after_a_failed_sync_the_next_one_succeeds_without_the_lost_bytes() -> N
     disk.append("a", b"kept")
     disk.sync("a")
     disk.sync("b")
+    disk.sync_folder()
     assert base.files == {"a": b"kept", "b": b"lost too"}
 
 
@@ -60,6 +61,110 @@ def test_any_subset_of_the_blocks_of_a_write_may_be_lost() -> None:
             block = data[place : place + BLOCK]
             lost = holes >> place // BLOCK % HOLES & 1
             assert left[place : place + BLOCK] == (bytes(len(block)) if lost else block)
+
+
+# ---- names -----------------------------------------------------------------------------------------------------------
+
+
+def files_of(disk: MemoryDisk) -> dict[str, bytes]:
+    return {name: bytes(content) for name, content in disk.files.items()}
+
+
+def renamed(base: MemoryDisk) -> FaultDisk:
+    """A new file takes the place of "log", and another one that of "state"; nothing of the folder is synced."""
+    disk = FaultDisk(base)
+    for name in ("log", "state"):
+        disk.append(name, b"old")
+        disk.sync(name)
+    disk.sync_folder()
+    for name in ("state", "log"):
+        disk.append(f"{name}.new", b"new")
+        disk.sync(f"{name}.new")
+        disk.rename(f"{name}.new", name)
+    return disk
+
+
+def test_names_are_durable_once_the_folder_is_synced() -> None:
+    base = MemoryDisk()
+    disk = renamed(base)
+    disk.remove("log")
+    assert (disk.list(), disk.read("state")) == (["state"], b"new")
+    assert files_of(base) == {"log": b"old", "state": b"old"}
+    disk.sync_folder()
+    assert files_of(base) == {"state": b"new"}
+    disk.forget()
+    assert files_of(base) == {"state": b"new"}
+
+
+def test_any_of_the_names_may_be_lost_but_not_one_before_another_of_the_same_file() -> None:
+    """The first rename can be lost and the second one stay: so do ext2 and btrfs."""
+    seen = set()
+    for holes in range(16):
+        base = MemoryDisk()
+        disk = renamed(base)
+        disk.lose(disk.unsynced(), holes)
+        seen.add(tuple(sorted(files_of(base).items())))
+        assert disk.list() == base.list()
+    assert {(("log", log), ("state", state)) for log in (b"old", b"new") for state in (b"old", b"new")} <= seen
+    for files in map(dict, seen):
+        assert files["log"] in (b"old", b"new") and files["state"] in (b"old", b"new"), "a rename is never half done"
+        assert {*files} <= {"log", "state", "log.new", "state.new"}
+
+
+@pytest.mark.parametrize("keep", range(5))
+def test_the_first_names_can_stay(keep: int) -> None:
+    base = MemoryDisk()
+    renamed(base).lose(keep)
+    left = [
+        {"log": b"old", "state": b"old"},
+        {"log": b"old", "state": b"old", "state.new": b"new"},
+        {"log": b"old", "state": b"new"},
+        {"log": b"old", "state": b"new", "log.new": b"new"},
+        {"log": b"new", "state": b"new"},
+    ]
+    assert files_of(base) == left[keep]
+
+
+def test_a_file_without_a_durable_name_is_read_and_written_like_any_other() -> None:
+    base = MemoryDisk()
+    disk = renamed(base)
+    disk.append("log", b" and newer")
+    assert (disk.read("log"), disk.read_at("log", 1, 4)) == (b"new and newer", b"ew a")
+    disk.sync("log")
+    disk.append("log", b"!")
+    disk.truncate("log", 8)
+    disk.sync("log")
+    disk.append("log.new", b"another")
+    assert files_of(base) == {"log": b"old", "state": b"old"}
+    disk.sync_folder()
+    assert files_of(base) == {"log": b"new and ", "state": b"new", "log.new": b""}
+
+
+# ---- the cache of the operating system -------------------------------------------------------------------------------
+
+
+def test_what_the_cache_kept_is_read_by_the_next_process_and_lost_with_the_power() -> None:
+    base = MemoryDisk()
+    disk = renamed(base)
+    disk.append("log", b"!")
+    disk.overwrite("mark", b"7")
+    disk.leave_cache()
+    again = FaultDisk(base)
+    assert (again.list(), again.read("log"), again.read("mark")) == (["log", "mark", "state"], b"new!", b"7")
+    again.forget()
+    assert FaultDisk(base).list() == ["log", "state"]
+    assert files_of(base) == {"log": b"old", "state": b"old"}
+
+
+def test_what_the_cache_kept_is_durable_once_it_is_synced() -> None:
+    base = MemoryDisk()
+    renamed(base).leave_cache()
+    disk = FaultDisk(base)
+    disk.append("log", b"!")
+    disk.sync("log")
+    disk.sync_folder()
+    disk.forget()
+    assert files_of(base) == {"log": b"new!", "state": b"new"}
 
 
 # ---- what the log makes of it ----

@@ -8,6 +8,7 @@ from itertools import count
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
 from raft_chaos.raft.state.configuration import Configuration
@@ -133,6 +134,62 @@ def test_a_crash_at_every_step_leaves_the_state_before_or_the_state_after(record
             break
     assert seen[0] == LOG_BEFORE and seen[-1] == state_of(record)
     assert WriteAheadLog(disk).recover(US) == state_of(record)
+
+
+@pytest.mark.parametrize("record", [None, OWN, FROM_LEADER])
+def test_what_a_node_recovers_is_durable_though_a_kill_had_left_it_in_the_cache_alone(
+    record: SaveSnapshot | None,
+) -> None:
+    """The process is killed at every step of its first start, or of a snapshot. The next one recovers what the cache
+    has, and the power fails."""
+    for operations in count():
+        disk = MemoryDisk() if record is None else used()
+        faulty = FaultDisk(disk)
+        wal = WriteAheadLog(faulty)
+        if record is not None:
+            wal.recover(US)
+        wal.disk = InterruptedDisk(faulty, operations)
+        try:
+            if record is None:
+                wal.recover(US)
+            else:
+                wal.append([record])
+                wal.sync()
+        except StartInterruptedError:
+            pass
+        else:
+            return
+        faulty.leave_cache()
+        for writes in ([], [HardState(9, "n2")]):
+            left = copy_of(disk)
+            second = FaultDisk(left)
+            wal = WriteAheadLog(second)
+            expected = wal.recover(US)
+            for written in writes:
+                wal.append([written])
+                wal.sync()
+                expected = replace(expected, hard_state=written)
+            second.forget()
+            assert WriteAheadLog(FaultDisk(left)).recover(US) == expected, operations
+
+
+@pytest.mark.parametrize("record", [OWN, FROM_LEADER])
+@pytest.mark.parametrize("holes", [0b1, 0b10, 0b100, 0b1000, 0b0101, 0b1010, 0])
+def test_whichever_names_a_crash_loses_the_state_is_that_before_or_after(record: SaveSnapshot, holes: int) -> None:
+    for operations in count():
+        disk = used()
+        faulty = FaultDisk(disk)
+        wal = WriteAheadLog(faulty)
+        wal.recover(US)
+        wal.disk = InterruptedDisk(faulty, operations)
+        try:
+            wal.append([record])
+            wal.sync()
+        except StartInterruptedError:
+            faulty.lose(faulty.unsynced(), holes)
+            assert recovered_after_crashes(disk) in (LOG_BEFORE, state_of(record)), operations
+        else:
+            return
 
 
 def lose(faulty: FaultDisk, keep: str) -> None:
