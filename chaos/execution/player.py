@@ -48,7 +48,7 @@ from raft_chaos.chaos.execution.steps import (
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
-from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
+from raft_chaos.chaos.run.nodes.interrupted_disk import InterruptedNodeError
 from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.chaos.run.pace import first_voters
@@ -238,7 +238,7 @@ class Player:
             node.driven = self._driver.start(config, self.now_us)
         except DriverError:
             raise
-        except StartInterruptedError:
+        except InterruptedNodeError:
             self.trace.harness(NodeKilled(**self._subject(node)))
             return ""
         except Exception as error:

@@ -46,7 +46,7 @@ class Room:
     undisturbed. `up` are the nodes that are certainly up then; "leader" alone if only that is certain. `crowded` says
     that there are other faults at that time. The fault may last `most_us`. `damageable` are the nodes that it may
     damage for good: of the minority that the seed may, those that no earlier fault has. `reads_back` says that nodes
-    read from their disks while they run.
+    read from their disks while they run, and `compacts` that they take snapshots.
     """
 
     rng: Random
@@ -59,6 +59,7 @@ class Room:
     most_us: int
     damageable: list[str]
     reads_back: bool = False
+    compacts: bool = False
 
 
 class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):

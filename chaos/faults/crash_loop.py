@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import Room, Strength, strong
-from raft_chaos.chaos.faults.domain import MS, Domain, Several, Whole, built, some_of
+from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Several, Whole, built, some_of
 from raft_chaos.chaos.faults.downtime import Restart, wait_us
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
@@ -30,6 +30,9 @@ STEPS = 8
 """The start of a node that was up before has no more steps than this, with a torn tail to cut off."""
 SOON_US = (0, 20 * MS)
 """A node that is killed so soon after it is up has hardly caught up."""
+
+KEEPS_CACHE_SHARE = 0.5
+"""The share of the drawn loops that begin with a kill of the process alone."""
 
 Struck: TypeAlias = Literal["in its start", "once up"]
 
@@ -56,12 +59,15 @@ class CrashLoop(Restart, frozen=True, tag="crash_loop", omit_defaults=True):
     end: first after these steps of its start, then so long (µs) after it is up. In the end it starts for good.
 
     At each kill the first `keep_permille` thousandths of its unsynced bytes reach the disk, where the world can do it.
+    With `first_keeps_cache` the first kill ends only the process: the next one reads what is in the cache of the
+    operating system, and the other kills take that with the power.
     """
 
     restart_after_us: int
     in_start: list[int] = msgspec.field(default_factory=list)
     once_up_us: list[int] = msgspec.field(default_factory=list)
     keep_permille: int = 0
+    first_keeps_cache: bool = False
 
     needs: ClassVar[type] = InterruptedStarts
     late_frames: ClassVar[bool] = False
@@ -69,7 +75,9 @@ class CrashLoop(Restart, frozen=True, tag="crash_loop", omit_defaults=True):
     about: ClassVar[str] = (
         "`nodes` are killed, and then killed again each time they start: first after so many steps of the start "
         "(`in_start`), then so long after they are up (`once_up_us`). A step is an operation on the disk, in real time "
-        "4 ms"
+        "4 ms. "
+        "In virtual time, with `first_keeps_cache`, the first kill leaves all unsynced bytes in the cache of the "
+        "operating system, and those after it lose what the node has not synced since"
     )
     seen: ClassVar[str] = "Each of the kills hit a node that started or ran, and a new incarnation runs in the end"
     then: ClassVar[str] = "It recovers what it had synced, however often and wherever its recovery was interrupted"
@@ -119,18 +127,22 @@ class CrashLoop(Restart, frozen=True, tag="crash_loop", omit_defaults=True):
         drawn = cls([node], restart_after_us, in_start, once_up_us, keep)
         return drawn if drawn.lasts_us(0) <= room.most_us else None
 
+    def detailed(self, rng: Random, strength: Strength) -> Self:
+        return replace(self, first_keeps_cache=rng.random() < KEEPS_CACHE_SHARE)
+
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
         hit, each_us = some_of([*nodes, LEADER, OTHERS], len(nodes)), longest_us // (2 * STEPS)
         steps, times = Several(Whole(0, STEPS), 0, 4), Several(Whole(0, each_us, MS), 0, 4)
-        return built(cls, hit, Whole(0, each_us, MS), steps, times, Whole(0, WHOLE_PERMILLE))
+        return built(cls, hit, Whole(0, each_us, MS), steps, times, Whole(0, WHOLE_PERMILLE), OneOf((False, True)))
 
     # ---- in a run ----
 
     async def strike(self, at: Strike) -> None:
         processes, nodes = at.can(Processes), self.hit(at)
         at.begin(nodes)
-        hit = await processes.kill(dict.fromkeys(nodes, self.keep_permille))
+        first_keep = WHOLE_PERMILLE if self.first_keeps_cache else self.keep_permille
+        hit = await processes.kill(dict.fromkeys(nodes, first_keep))
         at.injected(f"kill {' '.join(nodes)} again and again", hit)
         loops = await at.together([self._loop(at, node) for node in hit])
         back = [node for node, (_, is_up) in zip(hit, loops, strict=True) if is_up]
@@ -170,6 +182,8 @@ class CrashLoop(Restart, frozen=True, tag="crash_loop", omit_defaults=True):
             yield replace(self, once_up_us=[*self.once_up_us[:place], *self.once_up_us[place + 1 :]])
         if self.keep_permille:
             yield replace(self, keep_permille=0)
+        if self.first_keeps_cache:
+            yield replace(self, first_keeps_cache=False)
         if any(self.once_up_us):
             yield replace(self, once_up_us=[0 for _ in self.once_up_us])
 

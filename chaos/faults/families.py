@@ -11,6 +11,7 @@ from raft_chaos.chaos.faults import (
     crash_loop,
     disk,
     disk_error,
+    kill_in_sync,
     membership,
     network,
     partition,
@@ -25,5 +26,5 @@ from raft_chaos.chaos.faults import (
 
 FAMILIES: list[ModuleType] = [
     *(process, pause, disk, disk_error, at_rest, partition, network, corrupt, clock, wipe),
-    *(stop, starve, rolling_restart, crash_loop, transfer, membership),
+    *(stop, starve, rolling_restart, crash_loop, transfer, membership, kill_in_sync),
 ]

@@ -20,11 +20,25 @@ from raft_chaos.chaos.faults.names import LEADER, SINGLE, around, group_of, tall
 from raft_chaos.chaos.faults.strike import Effect, Layer, Signal, Strike
 from raft_chaos.raft.storage.fault_disk import HOLES
 
-Failpoint: TypeAlias = Literal[
+StepPoint: TypeAlias = Literal[
     "before_report", "before_send", "mid_send", "before_write", "before_apply", "before_answer", "after_sync"
 ]
 """A point within a node's step: the outputs before it are carried out, those after it are not."""
-FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
+SyncPoint: TypeAlias = Literal[
+    "in_sync_1",
+    "in_sync_2",
+    "in_sync_3",
+    "in_sync_4",
+    "in_sync_5",
+    "in_sync_6",
+    "in_sync_7",
+    "in_sync_8",
+]
+"""A point within a sync: after so many operations that change the disk, of a sync that has more. A snapshot's has eight
+or nine; any other has two, and a third one where it also makes the mark durable."""
+Failpoint: TypeAlias = Literal[StepPoint, SyncPoint]
+FAILPOINTS: tuple[StepPoint, ...] = get_args(StepPoint)
+SYNC_POINTS: tuple[SyncPoint, ...] = get_args(SyncPoint)
 FAILPOINT_PATIENCE_US = 500_000
 """A node that does not reach its failpoint within this time is killed at once."""
 
@@ -114,8 +128,9 @@ class Kill(Downtime, frozen=True, tag="kill", omit_defaults=True):
     about: ClassVar[str] = (
         "SIGKILL to all of `nodes` at once; each starts again `restart_after_us` later. In virtual time, and on lossy "
         "disks of other systems, `keep_permille` of its unsynced bytes reach the disk. In virtual time also: without "
-        f"the blocks in `holes`, and it dies at a `failpoint` within a step: {', '.join(FAILPOINTS)}. With all nodes "
-        "named, the power of all fails at once"
+        f"the blocks in `holes`, and it dies at a `failpoint` within a step: {', '.join(FAILPOINTS)}, "
+        f"or after so many operations of a sync on the disk: {SYNC_POINTS[0]} to {SYNC_POINTS[-1]}. With all "
+        "nodes named, the power of all fails at once"
     )
     seen: ClassVar[str] = "The processes are gone, and new incarnations run"
     then: ClassVar[str] = "It has what it synced, and any part of what it had only written; it cuts off a torn tail"

@@ -9,7 +9,9 @@ from raft_chaos.raft.core import Core, Progress
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.saved_state import SavedSession
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Snapshot
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, SaveSnapshot, Snapshot
+from raft_chaos.raft.storage.snapshot_file import SNAPSHOT, STAGED
+from raft_chaos.raft.storage.wal import WriteAheadLog
 
 # ---- the follower's side --------------------------------------------------------------------------------------------
 
@@ -79,6 +81,23 @@ class WholeSnapshotEachTime(Core):
             progress.offset = offset
             super()._send_snapshot(peer, progress)
         progress.offset = received
+
+
+# ---- the disk -------------------------------------------------------------------------------------------------------
+
+
+class FolderNotSynced(WriteAheadLog):
+    def name_snapshot(self) -> None:
+        self.disk.sync(STAGED)
+        self.disk.rename(STAGED, SNAPSHOT)
+
+
+class LogCutBeforeSnapshot(WriteAheadLog):
+    def _compact(self, record: SaveSnapshot) -> int:
+        self._replace_log(record)
+        self.name_snapshot()
+        self.staged = None
+        return self._end
 
 
 _MACHINE = ("state_machine_safety", "linearizability", "repeated_answers", "monotonic_reads", "acknowledged_writes")
@@ -153,5 +172,19 @@ SNAPSHOTS = (
         "classic",
         ("efficiency",),
         Parts(core=WholeSnapshotEachTime),
+    ),
+    Mutant(
+        "folder_not_synced",
+        "the folder is not synced after a snapshot got its name: the power takes the name, and the shorter log stays",
+        "LevelDB, and others (Pillai et al., 2014)",
+        ("unexpected_exit", "recovery"),
+        Parts(wal=FolderNotSynced),
+    ),
+    Mutant(
+        "log_cut_before_snapshot",
+        "the log is cut before the snapshot that replaces it has its name: a crash in between leaves neither",
+        "classic",
+        ("unexpected_exit", "recovery"),
+        Parts(wal=LogCutBeforeSnapshot),
     ),
 )

@@ -92,6 +92,11 @@ class CommitMetaFirst(WriteAheadLog):
         super().append(records)
 
 
+class RecoveryNotSynced(WriteAheadLog):
+    def _make_durable(self) -> None:
+        pass
+
+
 _FORGETS = (
     "durability",
     "one_vote_per_term",
@@ -184,5 +189,12 @@ STORAGE = (
         "PySyncObj #197",
         ("unexpected_exit", "recovery"),
         Parts(wal=CommitMetaFirst),
+    ),
+    Mutant(
+        "recovery_not_synced",
+        "recovery counts what it reads as durable, although a kill left it in the cache of the operating system alone",
+        "classic",
+        _REFUSES,
+        Parts(wal=RecoveryNotSynced),
     ),
 )

@@ -39,12 +39,13 @@ from raft_chaos.chaos.schedule.episodes import Draft, anchored, at_times, churn,
 from raft_chaos.chaos.schedule.steered.catalogue import (
     FIRST_ELECTION,
     LOST_TRANSFER,
+    OUTAGES,
     QUIET,
     Window,
     episode_of,
     in_turns,
 )
-from raft_chaos.chaos.schedule.steered.plot import Plot
+from raft_chaos.chaos.schedule.steered.plot import Plot, Steered
 from raft_chaos.chaos.schedule.steered.quiet import window
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.chaos.schedule.swarm import Swarm, shared
@@ -112,20 +113,32 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
         )
         for number, (when, draft) in enumerate(planned, 1)
     ]
-    for there, episode, at_us in (
-        (swarm.early, FIRST_ELECTION, 0),
-        (swarm.lost_transfer, LOST_TRANSFER, max(from_us, until_us - LOST_TRANSFER.timeouts * unit)),
-        (swarm.quiet, QUIET, quiet_us(seed, config)[0]),
-    ):
-        if there:
-            plot = Plot(f"s00-{episode.name}", When(at_us=at_us), stream(seed, f"faults/{episode.name}"), unit, False)
-            episode.build(plot)
-            drawn += [Drawn(fault, episode.name) for fault in plot.faults]
+    for episode, at_us in _on_top(seed, config, swarm, from_us, until_us):
+        plot = Plot(f"s00-{episode.name}", When(at_us=at_us), stream(seed, f"faults/{episode.name}"), unit, False)
+        episode.build(plot)
+        drawn += [Drawn(fault, episode.name) for fault in plot.faults]
     in_windows = chain.from_iterable(window.faults for window in steered)
     return [*drawn, *(Drawn(fault, episode_of(fault.id)) for fault in in_windows)]
 
 
 # ---- steered episodes --------------------------------------------------------------------------------------------
+
+
+def _on_top(seed: int, config: ScheduleConfig, swarm: Swarm, from_us: int, until_us: int) -> list[tuple[Steered, int]]:
+    """The episodes that come on top of the other faults, by name, and when they begin. An outage needs room."""
+    unit = config.election_timeout_us_max
+    begins: list[tuple[Steered, int]] = []
+    if swarm.early:
+        begins.append((FIRST_ELECTION, 0))
+    if swarm.lost_transfer:
+        begins.append((LOST_TRANSFER, max(from_us, until_us - LOST_TRANSFER.timeouts * unit)))
+    if swarm.quiet:
+        begins.append((QUIET, quiet_us(seed, config)[0]))
+    for name in swarm.outages:
+        latest_us = until_us - OUTAGES[name].timeouts * unit
+        if latest_us >= from_us:
+            begins.append((OUTAGES[name], stream(seed, f"faults/{name}/begins").randint(from_us, latest_us)))
+    return sorted(begins, key=lambda begin: begin[0].name)
 
 
 def quiet_us(seed: int, config: ScheduleConfig) -> tuple[int, int]:
@@ -230,6 +243,7 @@ def _single(
         most_us=most_us,
         damageable=damageable,
         reads_back=swarm.features.cache_bytes > 0,
+        compacts=swarm.features.snapshot_every > 0,
     )
     action = KINDS[kind].draw(room)
     return None if action is None else (action, action.drawn_us(room))

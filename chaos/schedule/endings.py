@@ -35,6 +35,7 @@ from raft_chaos.chaos.schedule.steered.catalogue import (
     LATER_OF_FEATURES,
     LOST_TRANSFER,
     OF_FEATURES,
+    OUTAGES,
     episode_of,
     in_a_row,
 )
@@ -79,10 +80,11 @@ def draw_all_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list
     if ending is None:
         return draw_faults(seed, config, swarm, nodes)
     from_us, unit = ending.from_us, config.election_timeout_us_max
+    on_top = [LOST_TRANSFER.name, *(OUTAGES if ending.partition is not None else ())]
     before = [
         drawn
         for drawn in draw_faults(seed, replace(config, duration_s=from_us / 1e6), swarm, nodes)
-        if (drawn.fault.when.on is None or drawn.fault.when.since) and drawn.episode != LOST_TRANSFER.name
+        if (drawn.fault.when.on is None or drawn.fault.when.since) and drawn.episode not in on_top
     ]
     # A change of the members that was asked for in vain might be done later: then nobody knows what is owed.
     # Where members leave, those that stay may be no majority beside a node that is damaged for good.

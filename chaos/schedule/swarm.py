@@ -26,7 +26,7 @@ from raft_chaos.chaos.faults.action import Strength
 from raft_chaos.chaos.faults.catalogue import KINDS, FaultKind
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import SimModel
-from raft_chaos.chaos.schedule.steered.catalogue import HELD, OLD_LEASE, STEERED, chosen
+from raft_chaos.chaos.schedule.steered.catalogue import HELD, OLD_LEASE, OUTAGES, STEERED, chosen
 from raft_chaos.chaos.schedule.steered.plot import Steered
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.raft.state.features import FLAGS, NONE, Features
@@ -44,6 +44,10 @@ STILL_SHARE = 0.3
 """The share of the seeds of a swarm of our own Raft in which clients ask for nothing once all is healed."""
 WARMUP_TIMEOUTS = 5
 """A warmup of so many election timeouts has time for many operations after the first election."""
+OUTAGE_SHARES = {"lost_cache": 0.12, "cut_snapshots": 0.9}
+"""The shares of the seeds of a swarm with these episodes, of those that are neither steered nor quiet, and whose nodes
+take snapshots as often as `OFTEN` for those of snapshots."""
+OFTEN = 40
 LOST_TRANSFER_SHARE = 0.2
 """The share of the seeds of a swarm in which a transfer of the leadership is lost at the end."""
 CLOCKS: tuple[FaultKind, ...] = ("clock", "strobe")
@@ -91,7 +95,8 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     With `early` the faults begin before the first election, with `repeats` clients' commands arrive again, late, and
     with `quiet` clients are silent for a while after a leader's death. With `still` they ask for nothing once all is
     healed, so nodes catch up and learn what is committed without new commands. With `lost_transfer` the last thing that
-    happens is a transfer of the leadership whose target does not hear of it.
+    happens is a transfer of the leadership whose target does not hear of it. `outages` are the
+    episodes of lost power that come on top.
     `model` is the simulated network and disk without faults, and `features` are those of the nodes.
     """
 
@@ -108,6 +113,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool = False
     still: bool = False
     lost_transfer: bool = False
+    outages: tuple[str, ...] = ()
     features: Features = NONE
 
     def of(self, kind: FaultKind) -> Any:
@@ -135,6 +141,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
             "quiet": int(self.quiet),
             "still": int(self.still),
             "lost_transfer": int(self.lost_transfer),
+            "outages": " ".join(self.outages),
             "features": " ".join(self.features.names),
         }
 
@@ -211,6 +218,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     if any(STEERED[name].one_entry_a_message for name in steered):
         entries_per_message = 1
     leaders_fall = "kill" in config.faults and "partition" in config.faults and not steered
+    quiet = "kill" in config.faults and stream(seed, "swarm/quiet").random() < QUIET_SHARE
     return Swarm(
         nodes=config.nodes or nodes,
         kinds=tuple(
@@ -227,10 +235,11 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         divided=divided if leaders_fall else 0,
         steered=steered,
         repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
-        quiet="kill" in config.faults and stream(seed, "swarm/quiet").random() < QUIET_SHARE,
+        quiet=quiet,
         still=_is_still(seed, config, early),
         lost_transfer={"partition", "transfer"} <= {*config.faults}
         and stream(seed, "swarm/lost_transfer").random() < LOST_TRANSFER_SHARE,
+        outages=() if steered or quiet else _outages(seed, config, features),
         early=early,
         features=features,
     )
@@ -251,6 +260,17 @@ def _has_old_leases(seed: int, config: ScheduleConfig, features: Features) -> bo
 
 def _may_have(episode: Steered, config: ScheduleConfig, features: Features) -> bool:
     return episode.exists_with(features) and {*episode.kinds} <= {*config.faults}
+
+
+def _outages(seed: int, config: ScheduleConfig, features: Features) -> tuple[str, ...]:
+    """Its episodes of lost power. Where nodes take few snapshots, a kill waits for one in vain."""
+    return tuple(
+        name
+        for name, episode in OUTAGES.items()
+        if stream(seed, f"swarm/{name}").random() < OUTAGE_SHARES[name]
+        and _may_have(episode, config, features)
+        and (not episode.features or features.snapshot_every <= OFTEN)
+    )
 
 
 def _features(seed: int, config: ScheduleConfig) -> Features:

@@ -25,7 +25,7 @@ from raft_chaos.invariants.pace import Pace
 
 LEAVES_NO_LATE_FRAME = frozenset(
     (
-        *("kill", "stop", "rolling_restart", "crash_loop", "pause", "starve", "transfer"),
+        *("kill", "stop", "rolling_restart", "crash_loop", "kill_in_sync", "pause", "starve", "transfer"),
         *("partition", "clog", "reset", "corrupt", "slow_sync", "clock", "strobe", "membership"),
     )
 )

@@ -50,7 +50,7 @@ from raft_chaos.chaos.run.lockstep.control import (
 from raft_chaos.chaos.run.lockstep.gate import PATIENCE_S, DivergenceError, Gate
 from raft_chaos.chaos.run.nodes.damage import damage_node
 from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError
-from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
+from raft_chaos.chaos.run.nodes.interrupted_disk import InterruptedNodeError
 from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.rundir import RunDir
@@ -98,7 +98,7 @@ class LockstepDriver:
             self.gate.close()
 
     def start(self, config: StepConfig, now_us: int) -> LockstepNode:
-        """Raises NodeDiedError if the node dies before it is up, StartInterruptedError if it was to, otherwise
+        """Raises NodeDiedError if the node dies before it is up, InterruptedNodeError if it was to, otherwise
         DriverError."""
         folder = self._run.node(config.node)
         with _no_fault_of(config.node):
@@ -292,7 +292,7 @@ class LockstepNode:
             self._control.close()
             self._child.kill()
             del self._driver.living[self.name]
-            raise StartInterruptedError
+            raise InterruptedNodeError
         if isinstance(answer, Diverged):
             raise DivergenceError(answer.what)
         raise DriverError(f"expected {' or '.join(kind.__name__ for kind in kinds)} as an answer, got {answer}")
@@ -319,7 +319,7 @@ def _no_fault_of(node: str) -> Iterator[None]:
     """Turns any other error into one of the harness, which must not count as the node's death; it names the node."""
     try:
         yield
-    except (NodeDiedError, StartInterruptedError):
+    except (NodeDiedError, InterruptedNodeError):
         raise
     except DriverError as error:
         raise type(error)(f"{node}: {error}") from error

@@ -45,7 +45,7 @@ from raft_chaos.chaos.run.lockstep.control import (
     decode_order,
 )
 from raft_chaos.chaos.run.nodes.driver import exit_status
-from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
+from raft_chaos.chaos.run.nodes.interrupted_disk import InterruptedNodeError
 from raft_chaos.chaos.run.nodes.step import StepReport
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.invariants.events import encode
@@ -85,7 +85,7 @@ async def _run(setup: NodeSetup, control: Channel) -> None:
     journal = Journal(Path(setup.journal_file))
     try:
         node = SteppedNode(setup.config, parts, _Folder(folder), setup.now_us, journal)
-    except StartInterruptedError:
+    except InterruptedNodeError:
         control.send(Interrupted())
         control.receive()
         os._exit(0)  # the controller kills this process, or is gone

@@ -16,8 +16,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from raft_chaos.chaos.faults.corrupt import flipped
-from raft_chaos.chaos.faults.process import Failpoint
-from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
+from raft_chaos.chaos.faults.process import SYNC_POINTS, Failpoint
+from raft_chaos.chaos.run.nodes.interrupted_disk import InterruptedDisk, InterruptedNodeError
 from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, SnapshotRestored
 from raft_chaos.raft.network.codec import Envelope, FrameError, decode_envelope, encode_frame
@@ -93,14 +93,14 @@ class SteppedNode:
         self.first = self._advance([], now_us, None)
 
     def _recover(self, config: StepConfig) -> Recovered:
-        """Raises StartInterruptedError if the node is to die before it has recovered: what it did not sync is lost."""
+        """Raises InterruptedNodeError if the node is to die before it has recovered: what it did not sync is lost."""
         identity = Identity(config.cluster, config.node)
         if config.dies_after is None:
             return self.wal.recover(identity)
         self.wal.disk = InterruptedDisk(self.disk, config.dies_after)
         try:
             return self.wal.recover(identity)
-        except StartInterruptedError:
+        except InterruptedNodeError:
             self.disk.forget()
             raise
         finally:
@@ -157,14 +157,27 @@ class SteppedNode:
 
     def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """The time of the write that ended with record `lsn` is over: syncs it now."""
-        self.wal.sync()
-        if failpoint == "after_sync":
+        cut_off = failpoint in SYNC_POINTS and self._cut_off(SYNC_POINTS.index(failpoint) + 1)
+        if not cut_off:
+            self.wal.sync()
+        if cut_off or failpoint == "after_sync":
             return StepReport([], [], 0, [], 0, stopped=True)
         local_us = self._local(now_us)
         if self._observer is not None:
             self._observer.took(Persisted(lsn, local_us))
         self.replica.persisted(lsn, local_us)
         return self._advance([], now_us, failpoint)
+
+    def _cut_off(self, operations: int) -> bool:
+        """Syncs with so many operations that change the disk. Returns whether there were more, which are left out."""
+        self.wal.disk = InterruptedDisk(self.disk, operations, counts_reads=False)
+        try:
+            self.wal.sync()
+        except InterruptedNodeError:
+            return True
+        finally:
+            self.wal.disk = self.disk
+        return False
 
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """A client's command. Its answer will carry `token`, now or in a later step."""
@@ -336,7 +349,7 @@ class SteppedNode:
                 return any(type(event) in _APPLYING for event in output.events)
             case "before_answer":
                 return bool(output.replies)
-            case "after_sync":
+            case _:
                 return False  # in `persisted`
 
     def _stop_at(self, failpoint: Failpoint, output: Output, events: list[Event], now_us: int) -> StepReport:

@@ -22,7 +22,7 @@ from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
-from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
+from raft_chaos.chaos.run.nodes.interrupted_disk import InterruptedNodeError
 from raft_chaos.chaos.run.nodes.step import StepConfig, StepReport
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.frame import Frame
@@ -165,7 +165,7 @@ class VirtualCluster:
             node.driven = self._driver.start(config, self._scheduler.now_us)
         except DriverError:
             raise
-        except StartInterruptedError:
+        except InterruptedNodeError:
             self._down(node)
             self._trace.harness(NodeKilled(**self._subject(node)))
             return False

@@ -1,10 +1,11 @@
 """All steered episodes by name. A new one is a file with its `EPISODE`, and a name here.
 
-A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). Three
-come on top: that of the first election, in seeds that have no warmup, the quiet one, and a transfer of the leadership
-that is lost, at the end. Leaders that believe in an old lease are for seeds whose nodes have leases, instead of others;
-and so are messages that are held until another node leads, in a few of the seeds that would have none of these.
-Episodes of a feature come last, in some of the seeds that are not steered and whose nodes have it (`endings`).
+A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). Some
+come on top: that of the first election, in seeds that have no warmup, the quiet one, a transfer of the leadership that
+is lost, at the end, and lost power, in seeds that are neither steered nor quiet. Leaders that believe in an old lease
+are for seeds whose nodes have leases, instead of others; and so are messages that are held until another node leads, in
+a few of the seeds that would have none of these. Episodes of a feature come last, in some of the seeds that are not
+steered and whose nodes have it (`endings`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from raft_chaos.chaos.faults.catalogue import FaultKind
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.steered import (
     behind_in_term,
+    cut_snapshots,
     divergent_tail,
     figure_8,
     first_election,
@@ -27,6 +29,7 @@ from raft_chaos.chaos.schedule.steered import (
     held_over,
     held_transfer,
     leads_again,
+    lost_cache,
     lost_change,
     lost_holder,
     lost_since,
@@ -94,10 +97,16 @@ LATER_OF_FEATURES: tuple[Steered, ...] = tuple(
 )
 """Those that are newer: each has a stream of its own, and comes where the first ones leave room."""
 
+OUTAGES: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (lost_cache, cut_snapshots)}
+"""The episodes of nodes that lose power, which come on top of other faults."""
+
 STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)}
 STEERED |= OLD_LEASE | HELD
 
-ALL = (*STEERED.values(), *OF_FEATURES, *LATER_OF_FEATURES, FIRST_ELECTION, QUIET, LOST_TRANSFER)
+ALL = (
+    *(*STEERED.values(), *OF_FEATURES, *LATER_OF_FEATURES),
+    *(FIRST_ELECTION, QUIET, LOST_TRANSFER, *OUTAGES.values()),
+)
 
 
 def chosen(rng: Random, share: float, kinds: Collection[FaultKind]) -> tuple[str, ...]:

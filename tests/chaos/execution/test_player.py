@@ -57,6 +57,7 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.storage.disk import MemoryDisk
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.log_file import FILE
 
 SEEDS = (8, 20, 22)
@@ -373,7 +374,7 @@ def test_a_node_that_dies_at_its_start_is_reported() -> None:
 def test_a_crash_keeps_at_most_the_unsynced_bytes(kept: int) -> None:
     one = player(execution((Start("n1"), Timeout("n1"), Crash("n1", kept))))
     one.play()
-    content = one._driver._disks["n1"].files[FILE]  # type: ignore[attr-defined]
+    content = FaultDisk(one._driver._disks["n1"]).read(FILE)  # type: ignore[attr-defined]
     whole = player(execution((Start("n1"), Timeout("n1"), Persist("n1"))))
     whole.play()
     synced = whole._driver._disks["n1"].files[FILE]  # type: ignore[attr-defined]

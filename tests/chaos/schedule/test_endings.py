@@ -29,6 +29,14 @@ def standing(schedule: Schedule, lasts_us: int = 25 * UNIT_US) -> Fault | None:
     return last if isinstance(last.action, Partition) and stands else None
 
 
+def ends_us(fault: Fault, schedule: Schedule) -> int:
+    """When a fault ends that has a time, or follows one that has."""
+    begins_us = {one.id: one.when.at_us for one in schedule.faults}
+    begin_us = fault.when.at_us if not fault.when.since else begins_us[fault.when.since]
+    assert begin_us is not None
+    return begin_us + fault.when.after_us + fault.action.lasts_us(fault.duration_us)
+
+
 SCHEDULES = [schedule for seed in SEEDS if standing(schedule := generate(seed, SWARM))]
 
 
@@ -42,8 +50,7 @@ def test_nothing_else_happens_meanwhile() -> None:
         assert last.when.at_us is not None
         assert last.when.at_us + last.duration_us == schedule.header.safety_until_us
         for fault in earlier:
-            assert fault.when.at_us is not None
-            assert fault.when.at_us + fault.action.lasts_us(fault.duration_us) <= last.when.at_us
+            assert ends_us(fault, schedule) <= last.when.at_us
         assert len({fault.id for fault in schedule.faults}) == len(schedule.faults)
 
 
@@ -124,8 +131,7 @@ def test_all_other_faults_come_before_them_and_the_required_ones_have_room() -> 
         assert from_us is not None and from_us / 1e6 >= least_duration_s(SWARM.warmup_s, UNIT_US)
         for fault in schedule.faults:
             if episode_of(fault.id) not in NAMES:
-                assert fault.when.at_us is not None
-                assert fault.when.at_us + fault.action.lasts_us(fault.duration_us) <= from_us
+                assert ends_us(fault, schedule) <= from_us
 
 
 def test_a_seed_that_is_steered_or_has_a_partition_that_stands_has_none() -> None:

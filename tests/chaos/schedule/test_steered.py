@@ -57,6 +57,7 @@ FEATURES = {
     "slow_snapshot": Features(snapshot_every=20),
     "removed_follower": Features(check_quorum=True, membership="joint"),
     "members_in_snapshot": Features(check_quorum=True, membership="joint", snapshot_every=20),
+    "cut_snapshots": Features(snapshot_every=5),
 }
 """For each episode of a feature, nodes that have it."""
 STANDS_US = 25 * UNIT
@@ -185,6 +186,7 @@ def test_a_steered_seed_keeps_what_is_required_and_says_what_it_has() -> None:
         check_schedule(schedule)
         assert schedule.header.required == ["leader_killed", "leader_isolated"]
         on_top = {"first_election", "quiet", "lost_transfer"}
+        assert not schedule.header.swarm["outages"]
         episodes = {name for fault in schedule.faults if (name := episode_of(fault.id))} - on_top
         assert episodes and episodes <= set(str(schedule.header.swarm["steered"]).split())
         (line,) = [line for line in drawn(schedule) if line.startswith("steered episodes: ")]

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from cluster import TIMING, Cluster, Server, command, entries
-from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
+from raft_chaos.chaos.run.nodes.interrupted_disk import InterruptedDisk, InterruptedNodeError
 from raft_chaos.invariants.events import CommitAdvanced, EntryApplied
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.messages import Append, AppendEntries, Committed, Entry, HardState, Record
@@ -131,7 +131,7 @@ def test_after_a_crash_at_every_operation_the_commit_index_has_its_entries(keep:
         faulty = FaultDisk(disk)
         try:
             written(faulty, operations)
-        except StartInterruptedError:
+        except InterruptedNodeError:
             faulty.let_through(FILE, faulty.unsynced_bytes(FILE) * keep // 100)
             faulty.forget()
             recovered = WriteAheadLog(disk).recover(US)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
+from raft_chaos.chaos.run.nodes.interrupted_disk import InterruptedDisk, InterruptedNodeError
 from raft_chaos.raft.state.configuration import Configuration
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, SaveSnapshot, Snapshot, Truncate
@@ -123,7 +123,7 @@ def test_a_crash_at_every_step_leaves_the_state_before_or_the_state_after(record
         try:
             wal.append([record])
             wal.sync()
-        except StartInterruptedError:
+        except InterruptedNodeError:
             lose(faulty, keep)
             after = recovered_after_crashes(disk)
             seen.append(after)
@@ -155,7 +155,7 @@ def test_what_a_node_recovers_is_durable_though_a_kill_had_left_it_in_the_cache_
             else:
                 wal.append([record])
                 wal.sync()
-        except StartInterruptedError:
+        except InterruptedNodeError:
             pass
         else:
             return
@@ -185,7 +185,7 @@ def test_whichever_names_a_crash_loses_the_state_is_that_before_or_after(record:
         try:
             wal.append([record])
             wal.sync()
-        except StartInterruptedError:
+        except InterruptedNodeError:
             faulty.lose(faulty.unsynced(), holes)
             assert recovered_after_crashes(disk) in (LOG_BEFORE, state_of(record)), operations
         else:
@@ -211,7 +211,7 @@ def recovered_after_crashes(disk: MemoryDisk) -> Recovered:
         wal.disk = InterruptedDisk(faulty, operations)
         try:
             wal.recover(US)
-        except StartInterruptedError:
+        except InterruptedNodeError:
             faulty.forget()
             assert WriteAheadLog(torn).recover(US) == expected, operations
         else:

@@ -1,4 +1,4 @@
-"""A start that is interrupted: the power fails after so many operations of the recovery on its disk."""
+"""A disk that is cut off from its node: the node ends after so many operations, of a start or of a sync."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class StartInterruptedError(Exception):
-    """The node was killed before it was up."""
+class InterruptedNodeError(Exception):
+    """The node ends between two operations on its disk."""
 
 
 class InterruptedDisk:
-    """A disk that carries out so many `operations`, and none after them. Asking for a name is no operation."""
+    """A disk that carries out so many `operations`, and none after them. Asking for a name is no operation, and reading
+    is none unless it `counts_reads`."""
 
-    def __init__(self, disk: Disk, operations: int) -> None:
+    def __init__(self, disk: Disk, operations: int, *, counts_reads: bool = True) -> None:
         self._disk = disk
         self._left = operations
         self.describe = disk.describe
-        self.list = self._counted(disk.list)
-        self.read = self._counted(disk.read)
-        self.read_at = self._counted(disk.read_at)
+        self.list = self._counted(disk.list) if counts_reads else disk.list
+        self.read = self._counted(disk.read) if counts_reads else disk.read
+        self.read_at = self._counted(disk.read_at) if counts_reads else disk.read_at
         self.append = self._counted(disk.append)
         self.overwrite = self._counted(disk.overwrite)
         self.truncate = self._counted(disk.truncate)
@@ -37,7 +38,7 @@ class InterruptedDisk:
     def _counted(self, operation: Callable[P, T]) -> Callable[P, T]:
         def counted(*args: P.args, **kwargs: P.kwargs) -> T:
             if not self._left:
-                raise StartInterruptedError
+                raise InterruptedNodeError
             self._left -= 1
             return operation(*args, **kwargs)
 

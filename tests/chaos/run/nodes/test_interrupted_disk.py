@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from builders.stepped import config
-from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
+from raft_chaos.chaos.run.nodes.interrupted_disk import InterruptedNodeError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.step import StepConfig
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
@@ -23,7 +23,7 @@ def interrupted(disk: MemoryDisk, dies_after: int) -> bool:
     start = StepConfig.of("n1", ["n1"], 2, seed=1, timing=config().timing, cluster="by-hand", dies_after=dies_after)
     try:
         SteppedNode(start, Parts(), disk, 0)
-    except StartInterruptedError:
+    except InterruptedNodeError:
         return True
     return False
 
