@@ -95,8 +95,8 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     With `early` the faults begin before the first election, with `repeats` clients' commands arrive again, late, and
     with `quiet` clients are silent for a while after a leader's death. With `still` they ask for nothing once all is
     healed, so nodes catch up and learn what is committed without new commands. With `lost_transfer` the last thing that
-    happens is a transfer of the leadership whose target does not hear of it. `outages` are the
-    episodes of lost power that come on top.
+    happens is a transfer of the leadership whose target does not hear of it. `outages` are the episodes of lost power
+    that come on top.
     `model` is the simulated network and disk without faults, and `features` are those of the nodes.
     """
 
