@@ -99,7 +99,7 @@ SEEDS = {
     "snapshot_keeps_newer_membership": (74, 8, 20),
     "learner_refuses_vote": (7, 12, 20),
     "learner_counts": (1, 8, 20),
-    "self_removal_counts_itself": (52, 8, 20),
+    "self_removal_counts_itself": (114, 8, 20),
     "removed_leader_leads_on": (12, 8, 20),
     "removed_leader_never_stands": (12, 12, 20),
     "learner_promoted_behind": (4, 12, 20),
