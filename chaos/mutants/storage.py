@@ -194,7 +194,7 @@ STORAGE = (
         "recovery_not_synced",
         "recovery counts what it reads as durable, although a kill left it in the cache of the operating system alone",
         "classic",
-        _REFUSES,
+        (*_FORGETS, "unexpected_exit"),
         Parts(wal=RecoveryNotSynced),
     ),
 )

@@ -11,9 +11,11 @@ from builders.schedules import fault, short
 from raft_chaos.chaos.faults.at_rest import BitFlip, LostFile, Truncation
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.corrupt import Corrupt
+from raft_chaos.chaos.faults.crash_loop import CrashLoop
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.disk_error import DiskError
-from raft_chaos.chaos.faults.process import Kill
+from raft_chaos.chaos.faults.kill_in_sync import KillInSync
+from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Kill
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.recorder import HISTORY_STREAM, Stream
 from raft_chaos.chaos.run.sim.run import VirtualRun
@@ -21,6 +23,8 @@ from raft_chaos.chaos.schedule.data import Fault
 from raft_chaos.invariants import events, history
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import NONE, Features
+
+EVERY_3 = Features(snapshot_every=3)
 
 RESTARTED = fault("f1", 400_000, Kill(["n3"], [0]))
 """After its second recovery the mark of n3 is durable."""
@@ -83,6 +87,27 @@ def commit_meta_first(parts: Parts) -> Observed:
     return _run(parts, slow, *torn, features=Features(persist_commit=True))
 
 
+def recovery_not_synced(parts: Parts) -> Observed:
+    """The process of n3 is killed with a write under way. It starts again, and loses power as soon as it is up."""
+    slow = fault("f1", 400_000, SlowSync(["n3"], 20_000, 30_000), 350_000)
+    loops = [
+        fault(f"f{turn}", 400_000 + turn * 37_000, CrashLoop(["n3"], 0, once_up_us=[0], first_keeps_cache=True))
+        for turn in (2, 3, 4)
+    ]
+    return _run(parts, slow, *loops)
+
+
+def folder_not_synced(parts: Parts) -> Observed:
+    """The power of n3 fails when the log behind its snapshot gets its name. It takes the name of the snapshot."""
+    cut = KillInSync(["n3"], 5, 1_000, WHOLE_PERMILLE, holes=0b10)
+    return _run(parts, fault("f2", 450_000, cut), features=EVERY_3)
+
+
+def log_cut_before_snapshot(parts: Parts) -> Observed:
+    """The power of n3 fails in the middle of a snapshot, once the first half of it is durable."""
+    return _run(parts, fault("f2", 450_000, KillInSync(["n3"], 4, 1_000)), features=EVERY_3)
+
+
 def frame_checksum_ignored(parts: Parts) -> Observed:
     """A third of the frames to and from n3 have flipped bits for a while."""
     return _run(parts, fault("f1", 400_000, Corrupt(["n3"], 0.3), 400_000), seed=7)
@@ -104,6 +129,9 @@ SCENARIOS = (
     unreadable_log_discarded,
     torn_tail_kept,
     commit_meta_first,
+    recovery_not_synced,
+    folder_not_synced,
+    log_cut_before_snapshot,
     frame_checksum_ignored,
     clock_going_back_panics,
 )

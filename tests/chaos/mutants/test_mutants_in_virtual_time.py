@@ -122,6 +122,9 @@ MORE_KINDS: dict[str, tuple[FaultKind, ...]] = {
     **{mutant.id: ("membership",) for mutant in MEMBERSHIP},
     **dict.fromkeys((*LEASES, *(mutant.id for mutant in LEADERSHIP)), ("transfer",)),
     "read_error_matches_nothing": ("disk_error",),
+    "recovery_not_synced": ("crash_loop",),
+    "folder_not_synced": ("kill_in_sync",),
+    "log_cut_before_snapshot": ("kill_in_sync",),
 }
 """The kinds of faults that the seeds of these mutants have beside the others."""
 
