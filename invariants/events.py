@@ -371,6 +371,13 @@ class AnsweredAgain(Event, frozen=True, gc=False, kw_only=True, tag="answered_ag
     error: str | None = None
 
 
+class ChangeAnswered(Event, frozen=True, gc=False, kw_only=True, tag="change_answered"):
+    """The node `subject` answered the harness that a change of the members is done (§6), with the entry at `index`."""
+
+    subject: str
+    index: int
+
+
 class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_started"):
     """A phase of the run began.
 
@@ -438,6 +445,7 @@ HarnessEvent: TypeAlias = (
     | FaultInjected
     | FaultHealed
     | AnsweredAgain
+    | ChangeAnswered
     | PhaseStarted
     | RunEnded
 )

@@ -21,6 +21,7 @@ from raft_chaos.invariants.events import (
     HARNESS,
     AnsweredAgain,
     AnyEvent,
+    ChangeAnswered,
     CommitAdvanced,
     ConfigurationUsed,
     EntryAppended,
@@ -153,6 +154,8 @@ def what(event: AnyEvent | Op) -> str:
             return _healed(event)
         case AnsweredAgain():
             return _answered_again(event)
+        case ChangeAnswered():
+            return f"{event.subject} answered that a change of the members is done, entry {event.index}"
         case PhaseStarted():
             return _phase(event)
         case RunEnded():

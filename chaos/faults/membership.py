@@ -29,11 +29,13 @@ RESTORE_US = 10_000_000
 
 class Asked(NamedTuple):
     """What came of a change: it is `done`, or refused, with the reason as `error`, or neither is known. `leader` is the
-    node that leads, if the one that was asked named it."""
+    node that leads, if the one that was asked named it; `entry` is the index that the answer names, 0 if it names none.
+    """
 
     done: bool
     error: str = ""
     leader: str = ""
+    entry: int = 0
 
 
 @runtime_checkable
@@ -57,6 +59,7 @@ class Administered(Protocol):
     @property
     def is_over(self) -> bool: ...
     def can(self, capability: type[Capability]) -> Capability: ...
+    def change_answered(self, node: str, index: int) -> None: ...
     async def wait(self, for_us: int) -> None: ...
 
 
@@ -158,6 +161,8 @@ class _Administrator:
         while not self._is_too_late(ends_us):
             asked = await self._world.change_members(self._node, change, ASK_US)
             if asked.done:
+                if asked.entry:
+                    at.change_answered(self._node, asked.entry)
                 return ""
             if asked.error and not asked.error.endswith(TRY_AGAIN):
                 return asked.error

@@ -123,6 +123,9 @@ class Strike(Protocol):
         ...
 
     def healed(self, effect: Effect) -> None: ...
+    def change_answered(self, node: str, index: int) -> None:
+        """Reports that the node said that a change of the members is done, with its entry at this index."""
+        ...
 
     # ---- time ------------------------------------------------------------------------------------------------------
 

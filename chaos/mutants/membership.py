@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core, Progress
+from raft_chaos.raft.replica.output import Reply
+from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Configuration
 from raft_chaos.raft.state.messages import Recovered, Snapshot
@@ -120,6 +125,11 @@ class RestartForgetsMembersOfSnapshot(Core):
             recovered = replace(recovered, snapshot=replace(snapshot, configuration=None, configuration_index=0))
         super()._recover(recovered)
         self.snapshot = snapshot
+
+
+class ChangeAnsweredAtJoint(Replica):
+    def _end_change(self, index: int, term: int, token: Any) -> None:
+        self._replies.append(Reply(token, index, term, Result(True)))
 
 
 MEMBERSHIP = (
@@ -241,5 +251,13 @@ MEMBERSHIP = (
         "a classic omission of snapshots (§7)",
         RULES,
         Parts(core=RestartForgetsMembersOfSnapshot),
+    ),
+    Mutant(
+        "change_answered_at_joint",
+        "a change of the members is answered as done once the joint configuration is committed, while the old voters "
+        "are still needed",
+        "a classic mistake of joint consensus (§6)",
+        ("membership_changes",),
+        Parts(replica=ChangeAnsweredAtJoint),
     ),
 )

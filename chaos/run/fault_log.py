@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from raft_chaos.chaos.faults.strike import Effect
 from raft_chaos.chaos.schedule.data import Fault
-from raft_chaos.invariants.events import HARNESS, FaultHealed, FaultInjected, HarnessEvent
+from raft_chaos.invariants.events import HARNESS, ChangeAnswered, FaultHealed, FaultInjected, HarnessEvent
 
 
 @dataclass
@@ -62,6 +62,10 @@ class FaultLog:
         span = Span(fault, tuple(nodes), leader, self._now_us())
         self._spans.append(span)
         return span
+
+    def change_answered(self, node: str, index: int) -> None:
+        """A node says that a change of the members is done."""
+        self._report(ChangeAnswered(node=HARNESS, inc=1, t_us=self._now_us(), subject=node, index=index))
 
     def injected(
         self, span: Span, detail: str, targets: Sequence[str] | None = None, links: Sequence[tuple[str, str]] = ()

@@ -242,6 +242,9 @@ class _Strike:
         assert self._span is not None
         self._nemesis.log.healed(self._span, effect, is_over=self.is_over)
 
+    def change_answered(self, node: str, index: int) -> None:
+        self._nemesis.log.change_answered(node, index)
+
     async def hold(self, for_us: int) -> None:
         await self._nemesis.tasks.first(self._nemesis.ending, within_us=for_us)
 
@@ -277,6 +280,9 @@ class _Afterwards:
         if not isinstance(world, capability):
             raise NotPossibleError("this world's nodes cannot be asked for other members")
         return world
+
+    def change_answered(self, node: str, index: int) -> None:
+        self._nemesis.log.change_answered(node, index)
 
     async def wait(self, for_us: int) -> None:
         await self._nemesis.tasks.sleep_until(self.now_us + for_us)

@@ -50,6 +50,13 @@ class _Reason(msgspec.Struct):
     error: str
 
 
+class _Done(msgspec.Struct):
+    """The body of a 200 to a change of the members: the entry with which it is done."""
+
+    index: int = 0
+
+
+_dones = msgspec.json.Decoder(_Done)
 _reasons = msgspec.json.Decoder(_Reason)
 _answers = msgspec.json.Decoder(_Answer)
 _read_answers = msgspec.json.Decoder(_ReadAnswer)
@@ -142,7 +149,12 @@ async def change_members(session: HttpSession, url: str, change: Change, within_
             return Asked(False, _reasons.decode(said).error)
         except MALFORMED:
             return Asked(False)
-    return Asked(status == 200, leader=headers.get("Location", "").removesuffix(MEMBERSHIP) if status == 307 else "")
+    if status == 200:
+        try:
+            return Asked(True, entry=_dones.decode(said).index)
+        except MALFORMED:
+            return Asked(True)
+    return Asked(False, leader=headers.get("Location", "").removesuffix(MEMBERSHIP) if status == 307 else "")
 
 
 STATUS_TIMEOUT_S = 0.5

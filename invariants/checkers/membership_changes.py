@@ -1,7 +1,7 @@
 """membership_changes: each change of the members keeps the rules of §6 and of Ongaro's thesis, chapter 4.
 
 A node reports each configuration that it begins to use, at once, and each configuration among its entries, once it is
-durable. Eight rules:
+durable. Nine rules:
 
 1. A node uses the latest configuration in its log, whether it is committed or not: at the latest when the entry is
    durable, and no longer than the entry is in the log.
@@ -16,13 +16,16 @@ durable. Eight rules:
 6. A snapshot has the configuration of the prefix that it replaces: the latest one up to its last entry (§7).
 7. A node that starts uses the latest configuration that it has recovered, of an entry or of its snapshot.
 8. A node that never had a vote does not stand for election. One that had one may: its removal may not be committed.
+9. A change is answered as done once its last configuration is committed, and not while old and new voters are joint:
+   the old ones are still needed then. So the entry that the answer names holds no joint configuration.
 
 Why no correct node is convicted: what a node uses is reported at the time when it begins. Commits, truncations and
 entries may be reported later, since they wait for the disk, but with the time by which the core acted, and in order. So
 rules 2 to 4 are judged when the first later commit is reported: all earlier ones are known then. A configuration
 that a node recovers with its log is used at once if it is the latest, and the others are older than its first report.
 What a snapshot replaces was applied, so all of it is durable, and was reported before. A leader ends joint consensus in
-the very step in which it commits that, so it has when it commits again.
+the very step in which it commits that, so it has when it commits again. An entry that is committed is never replaced,
+so an answer is judged by what is committed at its index, whoever reports that, and whenever.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.node_logs import ReportedLog, holds
 from raft_chaos.invariants.events import (
+    ChangeAnswered,
     CommitAdvanced,
     ConfigurationUsed,
     EntryAppended,
@@ -78,6 +82,7 @@ class _Node:
     at_first: ConfigurationUsed | None = None
     is_judged: bool = False
     used: ConfigurationUsed | None = None
+    durable: dict[int, Members] = field(default_factory=dict)  # by index; those that are not known to be committed
     since_us: dict[int, int] = field(default_factory=dict)
     leads_in: int = 0
     commit: CommitAdvanced | None = None
@@ -102,6 +107,8 @@ class MembershipChanges(Checker):
         self._first = configuration.first
         self._nodes: dict[str, _Node] = {}
         self._snapshots: dict[tuple[str, int], int] = {}  # a node, the last entry, and the index of the configuration
+        self._committed: dict[int, Members] = {}  # the configuration of each such entry that is known to be committed
+        self._answers: list[ChangeAnswered] = []  # those whose entry is not yet
         self._voters = set(self._first.voters)  # whoever has had a vote, as far as it knew
 
     def handlers(self) -> Handlers:
@@ -115,6 +122,7 @@ class MembershipChanges(Checker):
             SnapshotInstalled: self._on_installed,
             SnapshotTaken: self._on_taken,
             CommitAdvanced: self._on_commit,
+            ChangeAnswered: self._on_answered,
         }
 
     def _on_started(self, event: Started) -> None:
@@ -174,6 +182,7 @@ class MembershipChanges(Checker):
         if node is None or event.members is None:
             return
         node.entries.append(event.index)
+        node.durable[event.index] = event.members
         if event.members.votes(event.node):
             self._voters.add(event.node)
         if event.index <= node.started.last_index and event.t_us == node.started.t_us:
@@ -193,6 +202,7 @@ class MembershipChanges(Checker):
         if node is None:
             return
         node.entries = [index for index in node.entries if index < event.from_index]
+        node.durable = {index: members for index, members in node.durable.items() if index < event.from_index}
         if node.used is None:
             return
         if node.used.index >= event.from_index and node.used.t_us < event.t_us:
@@ -258,10 +268,31 @@ class MembershipChanges(Checker):
 
     # ---- what is committed ------------------------------------------------------------------------------------------
 
+    def _on_answered(self, event: ChangeAnswered) -> None:
+        members = self._committed.get(event.index)
+        if members is None:
+            self._answers.append(event)
+        elif members.old_voters:
+            self.violate(
+                f"{event.subject} answered that a change is done with entry {event.index}, which is a joint "
+                f"configuration ({members})",
+                event,
+            )
+
+    def _know_committed(self, node: _Node, index: int) -> None:
+        """The node has committed up to there: what it has of configurations is that of every node."""
+        for at in [at for at in node.durable if at <= index]:
+            self._committed[at] = node.durable.pop(at)
+        waiting, self._answers = self._answers, []
+        for answer in waiting:
+            self._on_answered(answer)
+
     def _on_commit(self, event: CommitAdvanced) -> None:
         node = self._nodes.get(event.node)
         if node is None:
             return
+        if node.durable:
+            self._know_committed(node, event.index)
         for begun in node.begun:
             if begun.is_before(event):
                 self._check_step(begun.old, begun.used)

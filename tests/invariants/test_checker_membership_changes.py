@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from raft_chaos.invariants.events import (
+    HARNESS,
+    ChangeAnswered,
     CommitAdvanced,
     ConfigurationUsed,
     EntryAppended,
@@ -348,3 +350,23 @@ def test_a_vote_that_it_had_in_any_incarnation_counts() -> None:
     judge.observe_all([START, uses(20, 2, ALL), entry(21, 2, ALL), restarts(50, 0), stands(60)])
     found = {verdict.invariant: verdict for verdict in judge.verdicts()}["membership_changes"]
     assert found.violations == ()
+
+
+def answered(index: int) -> Event:
+    return ChangeAnswered(node=HARNESS, inc=1, t_us=90, subject="n1", index=index)
+
+
+def test_a_change_is_done_only_once_old_and_new_voters_are_not_joint_any_more() -> None:
+    joint = [*LED, uses(20, 2, JOINT), entry(21, 2, JOINT)]
+    done = [commits(22, 2), uses(22, 3, TWO), entry(23, 3, TWO), commits(24, 3)]
+    wrong = ["n1 answered that a change is done with entry 2, which is a joint configuration " + f"({JOINT})"]
+    assert said(*joint, *done, answered(3)) == []
+    assert said(*joint, answered(3), *done) == [], "the harness may be faster than the node's reports"
+    assert said(*joint, *done, answered(2)) == wrong
+    assert said(*joint, answered(2), *done) == wrong
+    assert said(*joint, answered(2)) == [], "nobody has said that this is committed"
+
+
+def test_what_is_deleted_says_nothing_about_an_answer() -> None:
+    replaced = [uses(20, 2, JOINT), entry(21, 2, JOINT), follows(30, 2), uses(40, 0, ALL), truncates(41, 2)]
+    assert said(*LED, *replaced, entry(42, 2, term=2), commits(43, 2, 2), answered(2)) == []

@@ -9,6 +9,7 @@ import pytest
 from raft_chaos.invariants.events import (
     HARNESS,
     AnsweredAgain,
+    ChangeAnswered,
     AnyEvent,
     CommitAdvanced,
     ConfigurationUsed,
@@ -165,6 +166,10 @@ EVENTS: list[tuple[AnyEvent, str]] = [
     (
         AnsweredAgain(**_harness(), client="c2", op="c2/16", refused=False, value="a", index=9),
         "harness      c2/16 of c2 arrived again: answered 'a', entry 9",
+    ),
+    (
+        ChangeAnswered(**_harness(), subject="n2", index=7),
+        "harness      n2 answered that a change of the members is done, entry 7",
     ),
     (
         AnsweredAgain(**_harness(), client="c2", op="c2/16", refused=True, error="expired"),

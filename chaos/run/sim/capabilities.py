@@ -113,8 +113,8 @@ class VirtualWorld:
         self._requests.send(node, encode_change(change), came)
         await VirtualTasks(self._scheduler).first(answered, within_us=within_us)
         match answers:
-            case [Outcome(type=how, error=error)]:
-                return Asked(how == "ok", error or "")
+            case [Outcome(type=how, error=error, index=index)]:
+                return Asked(how == "ok", error or "", entry=index or 0)
             case [NoAnswer(ask_next=leader)]:
                 return Asked(False, leader=leader)
         return Asked(False)

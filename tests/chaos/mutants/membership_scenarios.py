@@ -7,6 +7,7 @@ from scenario_steps import Observed, cluster_of, die, exchange, judged_recovery,
 from sim_scenarios import a_learner, in_sim
 
 from cluster import TIMING, Cluster, command
+from raft_chaos.invariants.events import HARNESS, ChangeAnswered
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Change, encode_change
 from raft_chaos.raft.state.features import Features
@@ -190,6 +191,16 @@ def restart_forgets_members_of_snapshot(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def change_answered_at_joint(parts: Parts) -> Observed:
+    """n1 removes n3, and its administrator sees the answer."""
+    cluster = led_by_n1(parts)
+    ask(cluster, "n1", remove=("n3",))
+    cluster.settle()
+    (answer,) = cluster["n1"].replies
+    answered = ChangeAnswered(node=HARNESS, inc=1, t_us=cluster.now_us, subject="n1", index=answer.index)
+    return [*seen(cluster), answered]
+
+
 def learner_never_promoted(parts: Parts) -> Observed:
     """n3 begins without a vote, and is to have one at the end."""
     return in_sim(parts, a_learner(1))
@@ -271,5 +282,6 @@ SCENARIOS = (
     joint_left_to_its_leader,
     snapshot_has_latest_members,
     candidate_asks_new_voters,
+    change_answered_at_joint,
     restart_forgets_members_of_snapshot,
 )

@@ -50,6 +50,7 @@ SEEDS = {
     "joint_left_to_its_leader": (1, 8, 20),
     "snapshot_has_latest_members": (12, 8, 20),
     "candidate_asks_new_voters": (1, 15, 20),
+    "change_answered_at_joint": (1, 8, 20),
     "restart_forgets_members_of_snapshot": (33, 15, 20),
     "leader_heeds_candidates": (82, 8, 20),
     "candidates_always_heeded": (9, 8, 20),
