@@ -9,8 +9,8 @@ import pytest
 from raft_chaos.invariants.events import (
     HARNESS,
     AnsweredAgain,
-    ChangeAnswered,
     AnyEvent,
+    ChangeAnswered,
     CommitAdvanced,
     ConfigurationUsed,
     EntryAppended,
