@@ -137,7 +137,10 @@ def test_the_simplest_fault_has_the_smallest_effect() -> None:
     assert simplest["slow_sync"].action == SlowSync(["n1"], 0, 0)
     lasts_us = {kind: fault.duration_us for kind, fault in simplest.items()}
     at_once = {kind: 0 for kind in VIRTUAL_KINDS if KINDS[kind].at_once or KINDS[kind].ends_nodes}
-    assert lasts_us == dict.fromkeys(VIRTUAL_KINDS, 1_000) | {"kill": 0, "stop": 0, "crash_loop": 0} | at_once
+    assert (
+        lasts_us
+        == dict.fromkeys(VIRTUAL_KINDS, 1_000) | {"kill": 0, "stop": 0, "crash_loop": 0, "kill_in_sync": 0} | at_once
+    )
 
 
 def test_the_simplest_work_is_one_write_at_the_beginning() -> None:
