@@ -41,7 +41,7 @@ class Exploration:
         out: Path,
         *,
         budget_s: float,
-        strategy: str = "guided",
+        strategy: str = "swarm",
         jobs: int = 1,
         max_failures: int | None = None,
         clock: Callable[[], float] = time.monotonic,

@@ -52,10 +52,10 @@ def explore(
         str,
         typer.Option(
             metavar="|".join(STRATEGIES),
-            help="guided: changes what reached new states. swarm: one fresh seed after the other, as a campaign.",
+            help="swarm: one fresh seed after the other, as a campaign. guided: also changes what reached new states.",
             autocompletion=complete.among(lambda: STRATEGIES),
         ),
-    ] = "guided",
+    ] = "swarm",
     max_failures: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="End at this many failures.", show_default="go on")
     ] = None,

@@ -43,7 +43,7 @@ class Attempts:
 def explored(out: Path, attempts: int, **options: Any) -> tuple[list[AttemptEnded], list[AttemptEnded]]:
     """The attempts of earlier calls, and those of this one."""
     mutant = options.pop("mutant", None)
-    used = settings(mutant, duration_s=2.2, liveness_s=0.2)
+    used, options = settings(mutant, duration_s=2.2, liveness_s=0.2), {"strategy": "guided"} | options
     with loop.Exploration(used, 1, out, budget_s=attempts, clock=Attempts(), **options) as one:
         return list(one.earlier()), list(one.run(Here))
 
@@ -126,7 +126,7 @@ def test_it_goes_on_behind_what_the_harness_fails_on_but_not_behind_a_dead_worke
     tmp_path: Path, how: Exception, raised: type[Exception], next_number: int
 ) -> None:
     small = settings(duration_s=2.2, liveness_s=0.2)
-    with loop.Exploration(small, 1, tmp_path, budget_s=3, clock=Attempts()) as one, pytest.raises(raised):
+    with loop.Exploration(small, 1, tmp_path, budget_s=3, strategy="guided", clock=Attempts()) as one, pytest.raises(raised):
         list(one.run(lambda: Fails(how)))
     assert explored(tmp_path, 1)[1][0].number == next_number
 
