@@ -126,7 +126,10 @@ def test_it_goes_on_behind_what_the_harness_fails_on_but_not_behind_a_dead_worke
     tmp_path: Path, how: Exception, raised: type[Exception], next_number: int
 ) -> None:
     small = settings(duration_s=2.2, liveness_s=0.2)
-    with loop.Exploration(small, 1, tmp_path, budget_s=3, strategy="guided", clock=Attempts()) as one, pytest.raises(raised):
+    with (
+        loop.Exploration(small, 1, tmp_path, budget_s=3, strategy="guided", clock=Attempts()) as one,
+        pytest.raises(raised),
+    ):
         list(one.run(lambda: Fails(how)))
     assert explored(tmp_path, 1)[1][0].number == next_number
 
