@@ -228,3 +228,14 @@ def test_a_torn_write_with_holes_is_there_whole_or_not_at_all() -> None:
             assert recovered in (synced, synced + unsynced), f"{size} bytes, holes {holes:b}"
             whole += recovered != synced
     assert whole == 1, "only all bytes without a hole in them are a record"
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_disk_may_fail_at_a_later_operation(once: bool) -> None:
+    disk = FaultDisk(MemoryDisk(), Failing("rename", "EIO", once=once, after=2))
+    disk.append("a", b"1")
+    for name, new_name in ("ab", "bc"):
+        disk.rename(name, new_name)
+    with pytest.raises(OSError, match="c"):
+        disk.rename("c", "d")
+    assert (disk.list(), disk.failing is None) == (["c"], once)
