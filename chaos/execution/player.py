@@ -58,6 +58,7 @@ from raft_chaos.chaos.targets.door import Outcome
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op, OpType
 from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.replica.inputs import Input as NodeInput
 from raft_chaos.raft.replica.inputs import Persisted, ReadAsked, Received, Submitted, Ticked, TransferAsked
@@ -149,6 +150,7 @@ class Player:
         self.judge = Judge(
             voters=execution.nodes,
             first_voters=first_voters(execution.nodes, execution.timing.features),
+            pace=Pace(execution.timing.heartbeat_us, execution.timing.max_entries_per_message, len(execution.nodes)),
             has_times=False,
         )
         self.view = ClusterView(execution.nodes, lambda event, number, reporter: None)

@@ -39,8 +39,8 @@ class Tally:
         }
         self.started: set[tuple[str, int]] = set()
         """The incarnations (node, inc) that reported `started`; used only for membership tests."""
-        self.leader_terms: set[int] = set()
-        """The terms in which some node reported to lead; used only for their number and the highest."""
+        self.leader_terms: dict[int, int] = {}
+        """The terms in which some node reported to lead, each with the first time of such a report (µs)."""
         self.elections_us: list[int] = []
         """When a node stood for election."""
         self.highest_commit = 0
@@ -80,7 +80,8 @@ class Tally:
 
     def _on_role(self, event: RoleChanged) -> None:
         if event.role == "leader":
-            self.leader_terms.add(event.term)
+            first_us = self.leader_terms.get(event.term, event.t_us)
+            self.leader_terms[event.term] = min(first_us, event.t_us)
         elif event.role == "candidate":
             self.elections_us.append(event.t_us)
 

@@ -35,6 +35,7 @@ class LogBounded(Checker):
     snapshots."""
 
     invariant = "log_bounded"
+    goes_by_time = True
     rule = "Each server takes snapshots independently, so that its log does not grow without bound (§7)."
     nothing_judged = "no run with snapshots has settled"
     only_if_judged = True

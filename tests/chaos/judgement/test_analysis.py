@@ -76,7 +76,7 @@ def tally(events: list[Event]) -> Tally:
 def test_the_tally_does_not_depend_on_the_order_of_events(events: list[Event]) -> None:
     counted = tally(events)
     assert counted.events == len(EVENTS)
-    assert counted.leader_terms == {2, 3}
+    assert set(counted.leader_terms) == {2, 3}
     assert counted.highest_commit == 7
     assert counted.started == {("n1", 1), ("n2", 1), ("n2", 2)}
     assert counted.truncations == 1
