@@ -408,7 +408,8 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
 class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):
     """The run ended as planned. `max_late_us` is the longest delay of the harness's sentinel in the liveness phase,
     `max_safety_late_us` the longest one in the safety phase; None if it is not known. `unserved` is what the cluster
-    would not do, beside commands, once all was healed and nothing was owed any more: reads of some kind, a transfer."""
+    would not do, beside commands, once all was healed and nothing was owed any more: reads of some kind, a transfer,
+    answers to requests that nodes took."""
 
     reason: str
     max_late_us: int = 0

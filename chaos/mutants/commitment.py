@@ -71,6 +71,13 @@ class NoNoOp(Core):
         return super()._append(entry)
 
 
+class GivenUpWithoutAnswer(Replica):
+    def _give_up(self, indices: list[int]) -> None:
+        before = len(self._replies)
+        super()._give_up(indices)
+        del self._replies[before:]
+
+
 COMMITMENT = (
     Mutant(
         "no_no_op",
@@ -120,6 +127,13 @@ COMMITMENT = (
         "classic",
         ("acknowledged_writes", "linearizability", "stale_reads"),
         Parts(replica=StepDownRefusesCommands),
+    ),
+    Mutant(
+        "given_up_without_answer",
+        "a leader that steps down never answers what it had taken: its clients wait as long as they like to",
+        "classic",
+        ("recovery",),
+        Parts(replica=GivenUpWithoutAnswer),
     ),
     Mutant(
         "older_serial_gets_latest",

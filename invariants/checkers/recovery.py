@@ -23,6 +23,7 @@ heartbeats tell them (§5.3), and it sends what they lack without a new command.
 
 Before that, in virtual time, it is asked for what it does beside commands: reads that need no log entry (thesis, §6.4),
 and to hand over the leadership (§3.10). A leader that does not, with all nodes up and nothing in the way, never will.
+And a node owes its clients an answer to each request that it took, if only that it does not know what came of it.
 
 Nothing is owed either once too few voters are left. Faults may damage the data of less than a quorum of the nodes for
 good, which then end, as they must. But while the fault that removes nodes stands, fewer vote, and the others may be no
@@ -123,9 +124,7 @@ class Recovery(Checker):
         if phase.within_us and not self._exits:
             self._judge_votes(phase)
         for missing in ended.unserved:
-            self.violate(
-                f"when all was healed and nothing else was owed, the cluster still did not do: {missing}", ended
-            )
+            self.violate(f"when all was healed and nothing else was to do, the cluster still owed {missing}", ended)
         for owing in (phase, *([self._settled] if self._settled is not None else [])):
             for node in owing.owed:
                 if self._members.includes(node):

@@ -330,6 +330,6 @@ def test_what_the_cluster_would_not_do_once_all_was_healed() -> None:
     found = recovery(*before, end)
     assert found.outcome == "violated"
     assert found.violations[0].message == (
-        "when all was healed and nothing else was owed, the cluster still did not do: a transfer of the leadership to "
-        "n2 (asked for 3 times)"
+        "when all was healed and nothing else was to do, the cluster still owed a transfer of the leadership to n2 "
+        "(asked for 3 times)"
     )

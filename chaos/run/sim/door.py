@@ -7,6 +7,7 @@ an answer. A paused node does not answer before the operation's time is up.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from types import coroutine
 
@@ -59,6 +60,11 @@ class Requests:
             return
         unknown = NoAnswer(True, "outcome unknown (status 504)")
         self._end(reply.token, unknown if result is None else _outcome(reply, result))
+
+    def unanswered(self) -> list[str]:
+        """What nodes that are up took and have neither answered nor refused, a phrase for each node."""
+        open_at = Counter(node for node, _ in self._open.values())
+        return [f"answers to requests that {node} took ({number})" for node, number in sorted(open_at.items())]
 
     def broke(self, node: str) -> None:
         """The node went down, and its clients' connections with it."""

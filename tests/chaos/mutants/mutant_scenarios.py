@@ -721,6 +721,11 @@ def step_down_refuses_commands(parts: Parts) -> Observed:
     return [*cluster.all_events(), *ops]
 
 
+def given_up_without_answer(parts: Parts) -> Observed:
+    """Leaders are cut off while a client's commands come, and others take their place."""
+    return in_sim(parts, many_elections(1))
+
+
 def older_serial_gets_latest(parts: Parts) -> Observed:
     """c0 writes x, then y; then a copy of its first command arrives."""
     cluster = cluster_of(parts)
@@ -948,6 +953,7 @@ SCENARIOS: dict[str, Scenario] = {
         follower_commit_regress,
         no_client_dedup,
         step_down_refuses_commands,
+        given_up_without_answer,
         older_serial_gets_latest,
         deposed_leader_reads,
         *membership_scenarios.SCENARIOS,
