@@ -251,7 +251,7 @@ ELECTIONS = (
         "sticky_voter_without_check_quorum",
         "a node that follows a leader ignores vote requests, but a leader that has lost its quorum leads on",
         "openraft #2080",
-        ("liveness_under_fault",),
+        ("liveness_under_fault", "recovery"),
         Parts(core=StickyVoterWithoutCheckQuorum),
     ),
     Mutant(

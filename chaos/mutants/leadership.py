@@ -56,7 +56,7 @@ LEADERSHIP = (
         "a node that is told to stand for election first asks whether it would win: nobody would vote for it who hears "
         "the leader",
         "RedisLabs/raft #88",
-        ("election_timer",),
+        ("election_timer", "recovery"),
         Parts(core=TransferAsksForPreVotes),
     ),
     Mutant(

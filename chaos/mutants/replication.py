@@ -159,7 +159,7 @@ REPLICATION = (
         "conflict_cut_committed",
         "a conflict truncates the log from the first entry of its term on, although the node has committed some of it",
         "openraft #511, akka-entity-replication #152",
-        ("committed_log_append_only", "consistency_check", *LOST_COMMIT),
+        ("committed_log_append_only", "consistency_check", "recovery", "unexpected_exit", *LOST_COMMIT),
         Parts(core=ConflictCutCommitted),
     ),
     Mutant(

@@ -88,6 +88,8 @@ class Phases:
         self._recovery_owed = recovery_owed
         self.unserved: tuple[str, ...] = ()
         """What the cluster did not do once all was healed (`services`)."""
+        self.is_settled = False
+        """Whether the run came to its end, with nothing owed any more."""
         self._working = 0  # how many clients, and reads of the harness, have not ended
         self._probes = 0
 
@@ -167,6 +169,7 @@ class Phases:
         self._enter("settled", target, owed)
         while self._behind(target, owed) and not self._is_too_late(began_us):
             await self._tasks.pass_until(self._tasks.now_us + WATCH_US)
+        self.is_settled = not self._behind(target, owed)
 
     async def _pass_until(self, at_us: int, ends_us: int | None) -> None:
         await self._tasks.pass_until(at_us if ends_us is None else min(at_us, ends_us))

@@ -127,7 +127,7 @@ class VirtualRun:
     def ended(self, reason: str, wall_s: float) -> Simulated:
         """The result of a run that ends now for this reason, after `wall_s` of real time."""
         now_us = self.scheduler.now_us
-        unserved = (*self._phases.unserved, *(self.requests.unanswered() if reason == COMPLETED else ()))
+        unserved = (*self._phases.unserved, *(self.requests.unanswered() if self._phases.is_settled else ()))
         self.trace.harness(RunEnded(node=HARNESS, inc=1, t_us=now_us, reason=reason, unserved=unserved))
         digest = self.trace.digest()
         analysis = conclude(
