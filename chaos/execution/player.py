@@ -147,6 +147,7 @@ class Player:
     ) -> None:
         self.execution = execution
         self.nodes = {name: _Node(name, [peer for peer in execution.nodes if peer != name]) for name in execution.nodes}
+        # What an execution plays is always our own Raft. Of those who go by a pace, only who needs no time judges it.
         self.judge = Judge(
             voters=execution.nodes,
             first_voters=first_voters(execution.nodes, execution.timing.features),

@@ -7,13 +7,14 @@ it all of that waits for the next command, and in a cluster without clients for 
 Violated: the first entry of its own term that an elected node reports has a command.
 
 Why no correct node is convicted: a node reports its entries in the order of its log, and those of its own term are its
-own alone, since a term has one leader. If the no-op never becomes durable, no later entry does.
+own alone, since a term has one leader. If the no-op never becomes durable, no later entry does, until a leader's
+snapshot takes its place: from then on the term is not judged.
 """
 
 from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
-from raft_chaos.invariants.events import EntryAppended, RoleChanged, Started
+from raft_chaos.invariants.events import EntryAppended, RoleChanged, SnapshotInstalled, Started
 from raft_chaos.invariants.pace import Pace
 
 
@@ -34,9 +35,14 @@ class LeaderNoOp(Checker):
     def handlers(self) -> Handlers:
         if not self._is_known:
             return {}
-        return {RoleChanged: self._on_role, Started: self._on_started, EntryAppended: self._on_appended}
+        return {
+            RoleChanged: self._on_role,
+            Started: self._on_log_replaced,
+            SnapshotInstalled: self._on_log_replaced,
+            EntryAppended: self._on_appended,
+        }
 
-    def _on_started(self, event: Started) -> None:
+    def _on_log_replaced(self, event: Started | SnapshotInstalled) -> None:
         self._elected.pop(event.node, None)
 
     def _on_role(self, event: RoleChanged) -> None:

@@ -5,7 +5,8 @@ and no answer has come. So the parts of a leadership are about as many as the an
 that sends a whole snapshot each time sends the parts times as many.
 
 At most `MOST` + 2 for each answer + 5 for each window (a heartbeat interval): the network may lose answers, or repeat
-them; and a clock that jumps or runs fast makes more heartbeats due.
+them; and a clock that jumps or runs fast makes more heartbeats due. A clock that goes back takes no window away. In 120
+seeds the right core never sent more than one for each answer, one for each window, and two.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ class _To:
 
 @dataclass(slots=True)
 class SnapshotParts:
-    """Those of one leadership, which began at `since_us`, by follower."""
+    """Those of one leadership, by follower. Its last report so far was at `last_us`."""
 
-    since_us: int
+    last_us: int
     window_us: int
+    _led_us: int = 0
     _to: dict[str, _To] = field(default_factory=dict)
 
     def answered(self, peer: str) -> None:
@@ -46,9 +48,11 @@ class SnapshotParts:
         if to is None:
             to = self._to[event.to] = _To(event)
         to.sent += 1
+        self._led_us += max(0, event.t_us - self.last_us)
+        self.last_us = event.t_us
         if to.sent <= MOST or to.is_convicted:
             return None
-        windows = 1 + (event.t_us - self.since_us) // self.window_us
+        windows = 1 + self._led_us // self.window_us
         most = MOST + FOR_AN_ANSWER * to.answers + FOR_A_WINDOW * windows
         to.is_convicted = to.sent > most
         return (to.first, to.sent, most) if to.is_convicted else None

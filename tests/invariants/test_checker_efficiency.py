@@ -272,4 +272,7 @@ def test_parts_of_snapshots_go_out_as_answers_come_and_heartbeats_are_due() -> N
     ]
     answer = acknowledged(0, kind="InstallSnapshotReply")
     assert verdict([elected, parts[0], answer, *parts[1:]]).outcome == "valid"
-    assert verdict([elected, *parts[1:], snapshot(9, at_us=WINDOW_US)]).outcome == "valid"
+    later = snapshot(9, at_us=WINDOW_US)
+    assert verdict([elected, *parts[1:], later]).outcome == "valid"
+    gone_back = snapshot(9, at_us=-10 * WINDOW_US)
+    assert verdict([elected, *parts[1:], later, gone_back]).outcome == "valid"

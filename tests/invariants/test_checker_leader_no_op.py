@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raft_chaos.invariants.events import EntryAppended, Event, RoleChanged, Started
+from raft_chaos.invariants.events import EntryAppended, Event, RoleChanged, SnapshotInstalled, Started
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
@@ -44,6 +44,12 @@ def test_only_its_first_entry_of_the_term_counts() -> None:
 def test_a_follower_and_a_node_that_has_restarted_have_what_others_appended() -> None:
     assert verdict(starts(), appended(1, 2, 7)) is None
     assert verdict(starts(), ELECTED, starts(2), appended(1, 2, 7, inc=2)) is None
+
+
+def test_a_snapshot_may_have_taken_the_place_of_a_no_op_that_was_never_reported() -> None:
+    """It was cut off before it was durable, became committed elsewhere, and comes back in a snapshot."""
+    snapshot = SnapshotInstalled(node="n1", inc=1, t_us=25, index=1, term=2, digest="1", via="InstallSnapshot")
+    assert verdict(starts(), ELECTED, snapshot, appended(2, 2, 7)) is None
 
 
 def test_other_systems_may_begin_with_anything() -> None:
