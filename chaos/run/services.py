@@ -2,8 +2,8 @@
 
 A node may refuse both while it has no leader, and a fault may stop both, so a run in which they never work looks as if
 it had faults all the time. So they are asked for once more when all is healed and nothing is owed any more. What is not
-done then is reported at the end (`RunEnded.unserved`), and `recovery` judges it. That is so in virtual time alone,
-where no machine is slow.
+done then is reported at the end (`RunEnded.unserved`), together with the requests that nobody has answered by then, and
+`recovery` judges it. That is so in virtual time alone, where no machine is slow.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def unserved_transfer(nemesis: Nemesis, patience_us: int) -> list[str]:
     voters = [node for node in nemesis.nodes if nemesis.members.votes(node) and nemesis.world.is_up(node)]
     first = world.current_leader()
     to = next((node for node in voters if node != first), None)
-    if first is None or to is None:
+    if to is None:
         return []
     for _ in range(ASKS):
         if (leader := world.current_leader()) not in (None, to):
