@@ -122,8 +122,13 @@ def test_a_power_failure_convicts_nats_that_syncs_every_five_seconds(
     needs(program=CURRENT_NATS, package="nats", disk=True)
     monkeypatch.setenv("NATS_SERVER", CURRENT_NATS)
     monkeypatch.setenv("NATS_SYNC", "5s")
-    document = broken(tmp_path, "examples.nats_target:Bucket", POWER_FAILURE)
-    assert document["invariants"]["acknowledged_writes"] == "violated", document  # type: ignore[index]
+    # Each server syncs at times of its own choice. One that has done so just before the power fails has everything, may
+    # lead, and then nothing is lost: about one failure in twenty. Three of them in a row are one in some thousands.
+    for attempt in range(3):
+        document = broken(tmp_path / str(attempt), "examples.nats_target:Bucket", POWER_FAILURE)
+        if document["invariants"]["acknowledged_writes"] == "violated":  # type: ignore[index]
+            return
+    pytest.fail(f"three power failures lost nothing that was acknowledged; the last run: {document}")
 
 
 @pytest.mark.parametrize(
