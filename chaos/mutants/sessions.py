@@ -14,7 +14,8 @@ from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.replica.result import NOWHERE, Place, Result
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.configuration import decode_change, is_configuration
+from raft_chaos.raft.state.configuration import decode_change
+from raft_chaos.raft.state.configuration_mark import is_configuration
 from raft_chaos.raft.state.messages import Entry
 
 LIFETIME_US = 500_000

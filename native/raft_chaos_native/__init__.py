@@ -20,18 +20,20 @@ from types import ModuleType
 COMPILED = "compiled"
 """The folder of the compiled modules, which lie in it as their sources do in theirs."""
 HOT = (
-    "raft/core",
-    "raft/state",
-    "raft/replica",
-    "raft/storage",
-    "chaos/run",
-    "chaos/run/nodes",
-    "chaos/run/sim",
-    "invariants",
-    "invariants/checkers",
+    "raft/core/*.py",
+    "raft/state/*.py",
+    "raft/replica/*.py",
+    "raft/storage/*.py",
+    "chaos/run/*.py",
+    "chaos/run/nodes/*.py",
+    "chaos/run/sim/*.py",
+    "invariants/*.py",
+    "invariants/checkers/*.py",
+    "raft/server/node_clock.py",
+    "chaos/judgement/tally.py",
 )
-"""Each step of a simulated run goes through these folders of raft-chaos."""
-MADE_OF = ("raft", "invariants", "chaos/run", "chaos/faults", "chaos/schedule")
+"""Each step of a simulated run goes through these modules of raft-chaos."""
+MADE_OF = ("raft", "invariants", "chaos/run", "chaos/faults", "chaos/schedule", "chaos/judgement")
 """Everything that the compiled modules use lies in these."""
 NOT_COMPILED = ("msgspec.Struct", "Event,", "OSError")
 """A module with a class that extends one of these is left out."""
@@ -39,7 +41,7 @@ NOT_COMPILED = ("msgspec.Struct", "Event,", "OSError")
 
 def hot_modules(package: Path) -> list[Path]:
     """The modules to compile, from the folder of the package `raft_chaos`."""
-    found = (file for folder in HOT for file in sorted((package / folder).glob("*.py")))
+    found = (file for hot in HOT for file in sorted(package.glob(hot)))
     return [file for file in found if file.name != "__init__.py" and _may_be_compiled(file.read_text())]
 
 

@@ -11,8 +11,8 @@ from raft_chaos.raft.state.configuration import (
     Configurations,
     decode_configuration,
     first_configuration,
-    is_configuration,
 )
+from raft_chaos.raft.state.configuration_mark import is_configuration
 from raft_chaos.raft.state.held import ReportEvent, SendMessage
 from raft_chaos.raft.state.log import CACHE_BYTES, EntrySource, Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Recovered, Snapshot, Truncate

@@ -34,7 +34,7 @@ import msgspec
 from raft_chaos.raft.replica.command import Command, decode_command
 from raft_chaos.raft.replica.result import NOWHERE, Place, Result
 from raft_chaos.raft.replica.saved_state import SavedSession, encode_state, read_saved
-from raft_chaos.raft.state.configuration import is_configuration
+from raft_chaos.raft.state.configuration_mark import is_configuration
 
 MAX_SESSIONS = 100_000
 """How many sessions a machine remembers, unless somebody says how many."""

@@ -14,7 +14,8 @@ from raft_chaos.raft.replica.command import Read
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.output import Output, Reply
 from raft_chaos.raft.replica.result import Result
-from raft_chaos.raft.state.configuration import ChangeError, decode_change, decode_configuration, is_configuration
+from raft_chaos.raft.state.configuration import ChangeError, decode_change, decode_configuration
+from raft_chaos.raft.state.configuration_mark import is_configuration
 from raft_chaos.raft.state.messages import MAX_SNAPSHOT_BYTES, Entry, Snapshot
 from raft_chaos.raft.state.progress import UNLIMITED
 

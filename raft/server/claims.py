@@ -23,7 +23,8 @@ from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameError
 from raft_chaos.raft.replica.command import decode_command
 from raft_chaos.raft.replica.saved_state import SnapshotError, check_saved
-from raft_chaos.raft.state.configuration import encode_configuration, is_configuration, unknown_members
+from raft_chaos.raft.state.configuration import encode_configuration, unknown_members
+from raft_chaos.raft.state.configuration_mark import is_configuration
 from raft_chaos.raft.state.messages import (
     AppendEntries,
     AppendEntriesReply,

@@ -35,8 +35,8 @@ from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, Al
 from raft_chaos.raft.server.http_requests import parse_change, parse_read, parse_request, parse_transfer, query_int
 from raft_chaos.raft.state.configuration import (
     decode_configuration,
-    is_configuration,
 )
+from raft_chaos.raft.state.configuration_mark import is_configuration
 
 MAX_BODY_BYTES = 1024 * 1024
 RETRY_AFTER_S = 1

@@ -15,9 +15,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from raft_chaos.invariants.events import MALFORMED, Members
-
-_MARK = b"\xc1"
-"""The only byte that msgpack never uses."""
+from raft_chaos.raft.state.configuration_mark import MARK, is_configuration
 
 MOST_NAMES, LONGEST_NAME = 1_000, 256
 
@@ -176,7 +174,7 @@ _decode_change = msgspec.msgpack.Decoder(Change).decode
 
 def encode_configuration(configuration: Configuration) -> bytes:
     """The command of its entry."""
-    return _MARK + _encode(configuration)
+    return MARK + _encode(configuration)
 
 
 def decode_configuration(command: bytes) -> Configuration:
@@ -194,19 +192,14 @@ def unknown_members(commands: Iterable[bytes], known: Collection[str]) -> list[s
     return sorted({name for members in named for name in members}.difference(known))
 
 
-def is_configuration(command: bytes) -> bool:
-    """Whether the command of an entry is a configuration, and neither a client's command nor a no-op."""
-    return command.startswith(_MARK)
-
-
 def encode_change(change: Change) -> bytes:
     """What a client submits in place of a command."""
-    return _MARK + _encode(change)
+    return MARK + _encode(change)
 
 
 def decode_change(submitted: bytes) -> Change | None:
     """The change that a client submitted; None if it is a command. Raises ValueError for a damaged one."""
-    if not submitted.startswith(_MARK):
+    if not submitted.startswith(MARK):
         return None
     try:
         return _decode_change(memoryview(submitted)[1:])

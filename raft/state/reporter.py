@@ -15,7 +15,8 @@ from raft_chaos.invariants.events import (
     Started,
     VoteGranted,
 )
-from raft_chaos.raft.state.configuration import Configuration, decode_configuration, is_configuration
+from raft_chaos.raft.state.configuration import Configuration, decode_configuration
+from raft_chaos.raft.state.configuration_mark import is_configuration
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import Snapshot
 

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from raft_chaos.raft.storage.disk import Disk
 from raft_chaos.raft.storage.failing import DiskOperation, Failing
-from raft_chaos.raft.storage.unsynced_names import NameChange, UnsyncedNames
+from raft_chaos.raft.storage.name_changes import PageCache
+from raft_chaos.raft.storage.unsynced_names import UnsyncedNames
 
 BLOCK = 64
 """A hole is this long. A real disk loses whole sectors; smaller blocks also make holes in small records."""
@@ -30,15 +31,6 @@ PAGE_CACHE = ".page_cache"
 
 
 Appended: TypeAlias = list[bytes]
-
-
-class PageCache(msgspec.Struct, frozen=True, array_like=True):
-    """What a process has written and not synced: changes of names, appended bytes, and overwritten ones, by file."""
-
-    changes: list[NameChange]
-    appended: dict[str, bytes]
-    overwritten: dict[str, bytes]
-
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(PageCache).decode

@@ -14,42 +14,9 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from threading import Lock
-from typing import TypeAlias
-
-import msgspec
 
 from raft_chaos.raft.storage.disk import Disk
-
-
-class Made(msgspec.Struct, frozen=True, array_like=True, tag="made"):
-    """`content` is what was synced of it so far."""
-
-    name: str
-    content: bytearray
-
-    @property
-    def concerned(self) -> tuple[str, ...]:
-        return (self.name,)
-
-
-class Renamed(msgspec.Struct, frozen=True, array_like=True, tag="renamed"):
-    name: str
-    new_name: str
-
-    @property
-    def concerned(self) -> tuple[str, ...]:
-        return (self.name, self.new_name)
-
-
-class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):
-    name: str
-
-    @property
-    def concerned(self) -> tuple[str, ...]:
-        return (self.name,)
-
-
-NameChange: TypeAlias = Made | Renamed | Removed
+from raft_chaos.raft.storage.name_changes import Made, NameChange, Removed, Renamed
 
 
 class UnsyncedNames:

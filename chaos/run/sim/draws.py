@@ -13,6 +13,11 @@ from raft_chaos.chaos.schedule.streams import stream_seed
 
 BLOCK = 32
 
+_generator = Random()
+_begin_at = super(Random, _generator).seed  # that of Random itself takes anything, and looks first what it got
+_next = _generator.random
+"""One generator fills all blocks, each from its own seed: to make one costs more than to fill a block of one width."""
+
 
 class Draws:
     """`width` uniform numbers in [0, 1) for each number `n` of the stream `name`."""
@@ -40,6 +45,6 @@ class Draws:
         return self._values[number % BLOCK]
 
     def _fill(self, block: int) -> None:
-        draw = Random(stream_seed(self._seed, f"{self._name}/{block}")).random
-        self._values = list(starmap(draw, repeat((), BLOCK * self._width)))
+        _begin_at(stream_seed(self._seed, f"{self._name}/{block}"))
+        self._values = list(starmap(_next, repeat((), BLOCK * self._width)))
         self._block = block

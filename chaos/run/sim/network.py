@@ -24,7 +24,7 @@ from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.frame import Frame
 from raft_chaos.chaos.run.sim.priorities import Priorities, Priority
-from raft_chaos.chaos.run.sim.scheduler import Due, Scheduler
+from raft_chaos.chaos.run.sim.scheduler import Action, Due, Scheduler
 from raft_chaos.chaos.schedule.data import SimModel
 
 LATE_US = (1_000, 50_000)
@@ -99,6 +99,7 @@ class SimNetwork:
         self._seed = seed
         self._scheduler = scheduler
         self._deliver = deliver
+        self._arrives: Action = self._arrive  # each mention of a method makes an object
         self._latency_us = model.latency_min_us
         self._latency_spread_us = model.latency_max_us - model.latency_min_us
 
@@ -130,7 +131,7 @@ class SimNetwork:
         if due_us < link.in_order_until_us:
             due_us = link.in_order_until_us
         link.in_order_until_us = due_us
-        self._scheduler.at(due_us, self._arrive, frame)
+        self._scheduler.at(due_us, self._arrives, frame)
 
     def _suffer(self, frame: Frame, link: Link, due_us: int) -> None:
         """Applies the rules in force to a frame: it may be lost, late, out of order, duplicated."""
@@ -151,11 +152,11 @@ class SimNetwork:
             due_us += _late_us(reorder_late)
         else:
             due_us = link.in_order_until_us = max(due_us, link.in_order_until_us)
-        self._scheduler.at(due_us, self._arrive, frame)
+        self._scheduler.at(due_us, self._arrives, frame)
         if copy < link.duplicate:
             counters.duplicated += 1
             again = msgspec.structs.replace(frame)
-            self._scheduler.at(due_us + _late_us(copy_late), self._arrive, again)
+            self._scheduler.at(due_us + _late_us(copy_late), self._arrives, again)
 
     def _arrive(self, frame: Frame) -> None:
         link = frame.link
@@ -227,7 +228,7 @@ class SimNetwork:
             if draws.one(place) < delivered:
                 arrived += 1
                 again = msgspec.structs.replace(frame, void=False)
-                self._scheduler.at(self._scheduler.now_us, self._arrive, again)
+                self._scheduler.at(self._scheduler.now_us, self._arrives, again)
             else:
                 frame.link.counters.lost += 1
         for name, link in self.links.items():
@@ -237,7 +238,8 @@ class SimNetwork:
 
     def in_flight(self, nodes: Sequence[str]) -> list[Due]:
         """The scheduled arrivals of all frames on their way to or from one of the nodes."""
-        return [due for due in self._scheduler.heap if due[2] == self._arrive and _touches(due[3], nodes)]
+        arrives = self._arrives
+        return [due for due in self._scheduler.heap if due[2] is arrives and _touches(due[3], nodes)]
 
     def counters(self) -> dict[LinkName, LinkCounters]:
         """What happened to the frames of each link so far."""
