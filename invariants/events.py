@@ -101,9 +101,11 @@ class RoleChanged(Event, frozen=True, gc=False, kw_only=True, tag="role_changed"
 
 class PreVoteStarted(Event, frozen=True, gc=False, kw_only=True, tag="pre_vote_started"):
     """The election timer ran out, and the node asks whether it would win the election of `term`, which it has not
-    entered (Ongaro's thesis, §9.6)."""
+    entered (Ongaro's thesis, §9.6). Its question tells the last entry of its log; None in files of older versions."""
 
     term: int
+    last_term: int | None = None
+    last_index: int | None = None
 
 
 class VoteGranted(Event, frozen=True, gc=False, kw_only=True, tag="vote_granted"):

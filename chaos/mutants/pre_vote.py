@@ -31,6 +31,17 @@ class PrevoteSurvivesLeader(Core):
             self._count_pre_vote(source)
 
 
+class PreVoteWithoutLogCheck(Core):
+    def _on_pre_vote(self, source: str, m: PreVote) -> None:
+        granted = m.term > self.current_term
+        self._send(source, PreVoteReply(m.term if granted else self.current_term, granted))
+
+
+class PreVoteWhileLed(Core):
+    def _heed(self, message: Message) -> bool:
+        return type(message) is PreVote or super()._heed(message)
+
+
 class OnePreVoteIsEnough(Core):
     def _count_pre_vote(self, voter: str) -> None:
         self._pre_votes.add(voter)
@@ -95,6 +106,20 @@ PRE_VOTE = (
         "a classic omission of PreVote (thesis, §9.6)",
         ("election_timer", "stable_leadership"),
         Parts(core=PrevoteSurvivesLeader),
+    ),
+    Mutant(
+        "pre_vote_without_log_check",
+        "a pre-vote is granted to any log: a node that nobody may vote for stands for election",
+        "a classic omission of PreVote (thesis, §9.6)",
+        ("pre_vote",),
+        Parts(core=PreVoteWithoutLogCheck),
+    ),
+    Mutant(
+        "pre_vote_while_led",
+        "a node that hears a leader grants pre-votes all the same: who cannot hear it stands, and deposes it",
+        "a classic omission of PreVote beside CheckQuorum (thesis, §9.6, §4.2.3)",
+        ("leader_stickiness",),
+        Parts(core=PreVoteWhileLed),
     ),
     Mutant(
         "one_pre_vote_is_enough",

@@ -1,17 +1,24 @@
 """pre_vote: with PreVote, a node stands for election only after a majority has said that it would vote for it.
 
 A node whose election timer ran out first asks (Ongaro's thesis, §9.6). Who stands without a majority's answers enters
-terms alone, and deposes a leader that all others follow when it comes back.
+terms alone, and deposes a leader that all others follow when it comes back. So does a node that lacks committed
+entries, for which nobody may vote.
 
-Violated: a node stood for election in a term without granted answers of a majority, itself included, to what it had
-asked about that very term. A node that its leader told to stand (§3.10) need not ask.
+Violated:
+1. A node stood for election in a term without granted answers of a majority, itself included, to what it had asked
+   about that very term. A node that its leader told to stand (§3.10) need not ask.
+2. It had such answers, although a leader of the same members had committed an entry before it asked, and its log was
+   less up to date than one that ends with that entry (§5.4.1).
 
 Why no correct node is convicted:
 - An answer reports the term that it grants, and it arrives before its effect. A majority counts as soon as it is
   complete, by the configuration that the node uses then (§6), as in the core.
 - The report of a question may wait for the disk. It has the time at which the node asked, so an answer of that time or
   later belongs to it, even if it is reported before. What the node asked about the same term before, others may answer
-  late: such an answer counts, as it does in the core.
+  late: such an answer counts, as it does in the core. So an entry counts only if it was committed before the first
+  question about that term, and the log is that of the last one.
+- A majority had the committed entry on disk, and never deletes it. One of them is in each majority of the same voters;
+  its log is as least as up to date as that entry, so it refuses. Both times are the run's.
 """
 
 from __future__ import annotations
@@ -21,15 +28,25 @@ from dataclasses import dataclass, field
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.configuration import Configuration, decide
 from raft_chaos.invariants.checkers.messages import when_received
-from raft_chaos.invariants.events import ConfigurationUsed, MessageReceived, PreVoteStarted, RoleChanged, Started
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    ConfigurationUsed,
+    Members,
+    MessageReceived,
+    PreVoteStarted,
+    RoleChanged,
+    Started,
+)
 from raft_chaos.invariants.pace import Pace
 
 
 @dataclass(slots=True)
 class _Question:
-    """What a node asked last, the granted answers by their senders, and whether they were a majority."""
+    """What a node asked last, and `first` about that term; the granted answers by their senders, and whether they were
+    a majority."""
 
     asked: PreVoteStarted
+    first: PreVoteStarted
     granted: dict[str, MessageReceived] = field(default_factory=dict)
     is_enough: bool = False
 
@@ -50,6 +67,8 @@ class PreVoting(Checker):
         self._used: dict[str, ConfigurationUsed] = {}
         self._questions: dict[str, _Question] = {}
         self._told: dict[str, tuple[int, int]] = {}  # the term of its last TimeoutNow, and when that arrived
+        self._leading: set[str] = set()  # used only for membership tests
+        self._commits: dict[Members, list[CommitAdvanced]] = {}  # of leaders, by the members that they used
 
     def handlers(self) -> Handlers:
         if not self._is_owed:
@@ -61,12 +80,14 @@ class PreVoting(Checker):
             ConfigurationUsed: self._on_used,
             PreVoteStarted: self._on_asked,
             RoleChanged: self._on_role,
+            CommitAdvanced: self._on_commit,
         }
 
     def _on_started(self, event: Started) -> None:
         self._used.pop(event.node, None)
         self._questions.pop(event.node, None)
         self._told.pop(event.node, None)
+        self._leading.discard(event.node)
 
     def _on_used(self, event: ConfigurationUsed) -> None:
         self._used[event.node] = event
@@ -76,8 +97,9 @@ class PreVoting(Checker):
 
     def _on_asked(self, event: PreVoteStarted) -> None:
         before = self._questions.get(event.node)
-        question = self._questions[event.node] = _Question(event)
+        question = self._questions[event.node] = _Question(event, event)
         if before is not None and before.asked.term == event.term:
+            question.first = before.first
             question.granted = {node: one for node, one in before.granted.items() if one.t_us >= event.t_us}
         self._count(event.node, question)
 
@@ -88,11 +110,18 @@ class PreVoting(Checker):
             self._count(event.node, question)
 
     def _count(self, node: str, question: _Question) -> None:
+        question.is_enough |= decide(self._members(node), {node, *question.granted})
+
+    def _members(self, node: str) -> Members:
         used = self._used.get(node)
-        members = used.members if used is not None else self._first
-        question.is_enough |= decide(members, {node, *question.granted})
+        return used.members if used is not None else self._first
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        if event.node in self._leading:  # then the entry is of its term (§5.4.2)
+            self._commits.setdefault(self._members(event.node), []).append(event)
 
     def _on_role(self, event: RoleChanged) -> None:
+        (self._leading.add if event.role == "leader" else self._leading.discard)(event.node)
         if event.role != "candidate" or (event.term - 1, event.t_us) == self._told.get(event.node):
             return
         self.judged += 1
@@ -107,3 +136,25 @@ class PreVoting(Checker):
                 *question.granted.values(),
                 event,
             )
+        elif (committed := self._lacked(question)) is not None:
+            last = question.asked
+            self.violate(
+                f"{who(event)} stood for election in term {event.term}, which a majority had granted, although its log "
+                f"ended with entry {last.last_index} of term {last.last_term}: entry {committed.index} of term "
+                f"{committed.term} had been committed before it asked",
+                committed,
+                question.first,
+                last if last is not question.first else None,
+                *question.granted.values(),
+                event,
+            )
+
+    def _lacked(self, question: _Question) -> CommitAdvanced | None:
+        """The last entry committed before the question, if the log of who asked is less up to date."""
+        asked, first = question.asked, question.first
+        if asked.last_term is None or asked.last_index is None:
+            return None
+        commits = reversed(self._commits.get(self._members(asked.node), ()))
+        before = next((one for one in commits if one.t_us < first.t_us), None)
+        is_older = before is not None and (asked.last_term, asked.last_index) < (before.term, before.index)
+        return before if is_older else None

@@ -20,7 +20,7 @@ class PreVoting(Election):
             return
         self._pre_vote_term = self.current_term + 1
         self._pre_votes = set()
-        self._report(self._reporter.pre_vote_started(self.now_us, self._pre_vote_term), self._hard_state_lsn)
+        self._report(self._reporter.pre_vote_started(self.now_us, self._pre_vote_term, self.log), self._hard_state_lsn)
         self._become_follower(self.current_term, leader=None)  # of nobody, until the question is answered
         self._reset_election_timer()
         request = PreVote(self._pre_vote_term, self.log.last_index, self.log.last_term)

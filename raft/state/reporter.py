@@ -51,8 +51,15 @@ class Reporter:
     def vote_granted(self, t_us: int, term: int, candidate: str) -> VoteGranted:
         return VoteGranted(node=self._node, inc=self._inc, t_us=t_us, term=term, candidate=candidate)
 
-    def pre_vote_started(self, t_us: int, term: int) -> PreVoteStarted:
-        return PreVoteStarted(node=self._node, inc=self._inc, t_us=t_us, term=term)
+    def pre_vote_started(self, t_us: int, term: int, log: Log) -> PreVoteStarted:
+        return PreVoteStarted(
+            node=self._node,
+            inc=self._inc,
+            t_us=t_us,
+            term=term,
+            last_term=log.last_term,
+            last_index=log.last_index,
+        )
 
     def entry_appended(self, t_us: int, index: int, log: Log) -> EntryAppended:
         entry, digest = log.entry(index), log.digest(index)

@@ -14,6 +14,7 @@ from raft_chaos.invariants.events import (
     FaultHealed,
     FaultInjected,
     MessageReceived,
+    MessageSent,
     PhaseStarted,
     RoleChanged,
     Started,
@@ -155,3 +156,52 @@ def test_a_wrong_clock_counts_wrongly() -> None:
 def test_nothing_is_owed_without_check_quorum() -> None:
     assert verdict(*LEADS, *FOLLOWS, *STANDS, *HEARS, *HEEDS, pace=replace(PACE, check_quorum=False)) is None
     assert verdict(*LEADS, *FOLLOWS, *STANDS, *HEARS) is None, "nobody was asked"
+
+
+# ---- pre-votes ------------------------------------------------------------------------------------------------------
+
+PRE_ASKED = arrives(400, "PreVote", "n3")
+ANSWERS = MessageSent(node="n2", inc=1, t_us=400 * MS, to="n3", number=7, type="PreVoteReply")
+LATER = role(600, "follower", 1)
+
+
+def granted(term: int = 2, number: int = 7) -> Event:
+    answer = arrives(410, "PreVoteReply", "n2", "n3", term)
+    assert isinstance(answer, MessageReceived)
+    return replace(answer, number=number)
+
+
+def test_a_node_that_hears_its_leader_grants_a_pre_vote() -> None:
+    found = verdict(*LEADS, *FOLLOWS, *HEARS, PRE_ASKED, ANSWERS, LATER, granted())
+    assert found is not None
+    (violation,) = found.violations
+    assert violation.message == (
+        "n2 (incarnation 1) granted n3 a pre-vote for term 2, although it had heard from its leader, n1, 50000 µs "
+        "before; its shortest election timeout is 100000 µs"
+    )
+    assert violation.witness == (FOLLOWS[2], HEARS[-1], PRE_ASKED, ANSWERS, granted())
+    assert said(granted(), *FOLLOWS, *HEARS, PRE_ASKED, ANSWERS, LATER, *LEADS) == [violation.message], "in any order"
+
+
+def test_a_leader_grants_a_pre_vote() -> None:
+    asked, answers = replace(PRE_ASKED, node="n1"), replace(ANSWERS, node="n1")
+    later, answer = role(600, "follower", 1, node="n1"), replace(granted(), sender="n1")
+    (message,) = said(*LEADS, asked, answers, later, answer)
+    assert "granted n3 a pre-vote for term 2, although it led" in message
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [*HEARS, PRE_ASKED, ANSWERS, LATER],  # nobody knows what it answered
+        [*HEARS, PRE_ASKED, ANSWERS, LATER, granted(term=0)],  # it refused
+        [*HEARS, PRE_ASKED, ANSWERS, LATER, granted(number=8)],  # another answer
+        [*HEARS, PRE_ASKED, ANSWERS, granted()],  # a change of its role may still be reported
+        [*HEARS, PRE_ASKED, ANSWERS, role(400, "follower", 1), granted()],
+        [*HEARS, PRE_ASKED, ANSWERS, starts(500), LATER, granted()],  # or is lost
+        [PRE_ASKED, ANSWERS, LATER, granted()],  # it has heard nobody for 380 ms
+        [*HEARS, arrives(399, "PreVote", "n3"), ANSWERS, LATER, granted()],
+    ],
+)
+def test_which_answers_are_right(events: list[Event]) -> None:
+    assert said(*LEADS, *FOLLOWS, *events) == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from raft_chaos.invariants.events import (
+    CommitAdvanced,
     ConfigurationUsed,
     Event,
     Members,
@@ -121,3 +122,61 @@ def test_a_start_forgets_what_was_granted() -> None:
 
 def test_nothing_is_owed_without_pre_vote() -> None:
     assert verdict(stands(170), pace=Pace(20_000, 10, 1, (100_000, 200_000))) is None
+
+
+# ---- what was committed before it asked -----------------------------------------------------------------------------
+
+LED = RoleChanged(node="n2", inc=1, t_us=90_000, role="leader", term=3, leader="n2")
+GRANTED = [answers(160, "n3", 5), answers(165, "n4", 5)]
+
+
+def commits(ms: int, index: int = 7) -> Event:
+    return CommitAdvanced(node="n2", inc=1, t_us=ms * 1_000, index=index, term=3)
+
+
+def asks_with(ms: int, last_term: int, last_index: int) -> Event:
+    return at(ms, PreVoteStarted, term=5, last_term=last_term, last_index=last_index)
+
+
+def test_it_lacks_an_entry_that_was_committed_before_it_asked() -> None:
+    asked = asks_with(150, 2, 9)
+    found = verdict(LED, commits(100), asked, *GRANTED, stands(165, 5))
+    assert found is not None
+    (violation,) = found.violations
+    assert violation.message == (
+        "n1 (incarnation 1) stood for election in term 5, which a majority had granted, although its log ended with "
+        "entry 9 of term 2: entry 7 of term 3 had been committed before it asked"
+    )
+    assert violation.witness == (commits(100), asked, *GRANTED, stands(165, 5))
+
+
+@pytest.mark.parametrize(("last_term", "last_index", "lacks"), [(3, 6, True), (3, 7, False), (4, 1, False)])
+def test_which_logs_are_as_up_to_date(last_term: int, last_index: int, lacks: bool) -> None:
+    assert bool(said(LED, commits(100), asks_with(150, last_term, last_index), *GRANTED, stands(165, 5))) is lacks
+
+
+def test_what_was_committed_later_does_not_count() -> None:
+    assert said(LED, commits(150), asks_with(150, 2, 9), *GRANTED, stands(165, 5)) == []
+    assert len(said(LED, commits(100), commits(155, 8), asks_with(150, 2, 9), *GRANTED, stands(165, 5))) == 1
+    asked_before = asks_with(99, 2, 9), asks_with(150, 2, 9)
+    assert said(LED, commits(100), *asked_before, *GRANTED, stands(165, 5)) == [], "late answers to the first question"
+
+
+@pytest.mark.parametrize(
+    "learnt",
+    [
+        [commits(100)],  # a follower learns what others committed, and its term says nothing of the entry
+        [LED, RoleChanged(node="n2", inc=1, t_us=95_000, role="follower", term=3, leader=None), commits(100)],
+        [LED, Started(node="n2", inc=2, t_us=95_000, term=3, voted_for=None, last_index=7, digest=""), commits(100)],
+    ],
+)
+def test_only_a_leaders_commit_tells_the_term_of_the_entry(learnt: list[Event]) -> None:
+    assert said(*learnt, asks_with(150, 2, 9), *GRANTED, stands(165, 5)) == []
+
+
+def test_other_members_may_have_committed_it() -> None:
+    assert said(LED, commits(100), uses(110, "n1", "n3", "n4"), asks_with(150, 2, 9), *GRANTED, stands(165, 5)) == []
+
+
+def test_a_file_of_an_older_version_does_not_say_where_its_log_ended() -> None:
+    assert said(LED, commits(100), asks(150, 5), *GRANTED, stands(165, 5)) == []

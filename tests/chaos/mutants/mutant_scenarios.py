@@ -43,6 +43,7 @@ Scenario: TypeAlias = Callable[[Parts], Observed]
 PRE_VOTE = msgspec.structs.replace(TIMING, features=Features(pre_vote=True))
 LEASES = msgspec.structs.replace(TIMING, features=Features(check_quorum=True, lease_reads=True))
 CHECK_QUORUM = msgspec.structs.replace(TIMING, features=Features(check_quorum=True))
+PRE_VOTE_AND_CHECK_QUORUM = msgspec.structs.replace(TIMING, features=Features(pre_vote=True, check_quorum=True))
 
 A, B, C = command("a"), command("b"), command("c")
 
@@ -248,6 +249,37 @@ def prevote_survives_leader(parts: Parts) -> Observed:
     cluster.deliver_from("n2", "n1")
     cluster.deliver_from("n3", "n1")
     cluster.persist_all("n1")
+    return judged_recovery(cluster, 2_000_000)
+
+
+def pre_vote_without_log_check(parts: Parts) -> Observed:
+    """n3 lacks the entry that n1 and n2 have committed, and asks n2."""
+    cluster = cluster_of(parts, timing=PRE_VOTE)
+    stand(cluster, "n1")
+    cluster.submit("n1", A)
+    for _ in range(2):
+        exchange(cluster, "n1", "n2")
+        cluster.persist_all("n1")
+        cluster.persist_all("n2")
+    die(cluster, "n1")
+    cluster.tick("n3")
+    exchange(cluster, "n3", "n2")
+    cluster.persist_all("n3")
+    return seen(cluster)
+
+
+def pre_vote_while_led(parts: Parts) -> Observed:
+    """n1 leads, n2 hears it, and n3, which hears nobody, asks n2. Later the timer of n2 runs out."""
+    cluster = cluster_of(parts, timing=PRE_VOTE_AND_CHECK_QUORUM)
+    stand(cluster, "n1")
+    for _ in range(12):
+        cluster.tick("n1")
+        exchange(cluster, "n1", "n2")
+    cluster.tick("n3")
+    exchange(cluster, "n3", "n2")
+    cluster.drop()
+    cluster.tick("n2")
+    cluster.persist_all("n2")
     return judged_recovery(cluster, 2_000_000)
 
 
@@ -918,6 +950,8 @@ SCENARIOS: dict[str, Scenario] = {
         prevote_ignores_lower_term,
         prevote_enters_term,
         prevote_survives_leader,
+        pre_vote_without_log_check,
+        pre_vote_while_led,
         one_pre_vote_is_enough,
         pre_votes_accumulate,
         quorum_check_forgets_itself,

@@ -29,6 +29,8 @@ PACE_OF_STORAGE = replace(PACE, election_timeout_us=(30_000, 60_000))
 WITH_CHECK_QUORUM = replace(PACE, check_quorum=True)
 PACES = {
     "quorum_check_forgets_itself": WITH_CHECK_QUORUM,
+    "pre_vote_without_log_check": replace(PACE, pre_vote=True),
+    "pre_vote_while_led": replace(PACE, pre_vote=True, check_quorum=True),
     "one_pre_vote_is_enough": replace(PACE, pre_vote=True),
     "pre_votes_accumulate": replace(PACE, pre_vote=True),
     "leader_heeds_candidates": WITH_CHECK_QUORUM,
