@@ -26,6 +26,7 @@ HARD = Case("register", 10_000, 50, 1, values=5, cas=0.25)
 KINDS: tuple[tuple[str, Case, int, int], ...] = (
     ("register, 80 operations of 5 clients, a quarter unknown", REGISTER, 96, 0),
     ("the same, reads and cas may be behind", REGISTER._replace(behind=0.04), 24, 0),
+    ("the same, one stale read", REGISTER, 24, 1),
     ("store, 1,000 operations of 10 clients", STORE, 10, 0),
     ("the same, one stale read", STORE, 10, 1),
     ("store, 8,000 operations of 50 clients that append", LONG_STORE, 3, 0),

@@ -2,7 +2,7 @@
 
 Read in this order: `operations` (input and output of the checker), `check` (the steps to an answer), `models` and
 `order` (the proof of every "valid"), `versions`, `strings`, `blocks` and `stale` (histories that need no search),
-`states`, `problem`, `turns`, `moves` and `search` (histories that do), `linearization` (an order of each key, for
-people), `cores`, `single_operation` and `format` (the core and the argument of a violation). `readers/` reads
-operations from files, and `columns/` judges NumPy arrays.
+`guess` (most others, if they are valid), `states`, `problem`, `turns`, `moves` and `search` (the rest),
+`linearization` (an order of each key, for people), `cores`, `single_operation` and `format` (the core and the argument
+of a violation). `readers/` reads operations from files, and `columns/` judges NumPy arrays.
 """

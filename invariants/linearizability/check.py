@@ -1,4 +1,5 @@
-"""The checker. It judges each key by its values where these decide, and otherwise by a guess, then by search.
+"""The checker. It judges each key by its values where these decide, and otherwise by a guess, by values that were gone,
+and then by search.
 
 Every "valid" is proved by an order of the operations, and every "violated" comes with a core, unless only the verdict
 is asked for (`explain=False`). A core often costs far more than the verdict.
@@ -6,6 +7,7 @@ is asked for (`explain=False`). A core often costs far more than the verdict.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
@@ -28,10 +30,7 @@ BUDGET = 2_000_000
 """Steps of search for a whole history. A million steps take about ten seconds."""
 
 AT_ONCE = 200
-"""Steps of search before anything else is tried on a key: enough for most valid histories of a hundred operations."""
-
-GUESSED = 2_000
-"""Up to so many operations of a key it is worth while to guess an order first."""
+"""Steps of search on a key before a longer guess: enough for most histories of a hundred operations."""
 
 FIRST_SLICE = 2_000
 
@@ -91,9 +90,9 @@ def _check_with_order(
 
 
 def _by_key(operations: Iterable[Operation]) -> dict[Hashable, list[Operation]]:
-    keys: dict[Hashable, list[Operation]] = {}
+    keys: defaultdict[Hashable, list[Operation]] = defaultdict(list)
     for operation in operations:
-        keys.setdefault(operation.key, []).append(operation)
+        keys[operation.key].append(operation)
     return keys
 
 
@@ -124,14 +123,16 @@ def _check(operations: list[Operation], model: Model, budget: int, explain: bool
     left: list[KeySearch] = []
     for key, own in keys.items():
         decision = decide(own, model)
-        if decision is None and _is_guessed(own, model):
-            continue
         if decision is None:
+            guesses = guess(own, model)
+            if _proved(own, next(guesses, None), model):
+                continue
             search = KeySearch(key, own, model)
-            if search.run(min(AT_ONCE, budget)) != "found":
-                decision = stale(search.problem)
+            decision = stale(search.problem)
             if decision is None:
-                left.append(search)
+                undecided = search.run(min(AT_ONCE, budget)) is None
+                if not (undecided and _proved(own, next(guesses, None), model)):
+                    left.append(search)
         elif not isinstance(decision, Violation) and first_fault(own, decision, model) is not None:
             mistaken.append(key)
         if isinstance(decision, Violation):
@@ -147,11 +148,7 @@ def _check(operations: list[Operation], model: Model, budget: int, explain: bool
     return _search(judged, left, budget, explain) if left else Answer("valid", judged)
 
 
-def _is_guessed(own: list[Operation], model: Model) -> bool:
-    """Whether a guess proves that a key is valid. In long histories the masks cost more, and a guess often fails."""
-    if model not in ("register", "kv") or len(own) > GUESSED:
-        return False
-    order = guess(own)
+def _proved(own: list[Operation], order: list[Operation] | None, model: Model) -> bool:
     return order is not None and first_fault(own, order, model) is None
 
 

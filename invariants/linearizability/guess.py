@@ -1,8 +1,8 @@
 """A guess at an order, before the search: depth first, each operation just in time for its return (after Lowe, 2017).
 
 Most histories have many orders, and simple preferences lead straight to one of them, for a fraction of what a search
-costs: all that it needs are the events in order, and sets of operations as bits of integers. A guess proves nothing.
-Whoever asks for one replays it, and searches if there is none.
+costs. A guess proves nothing: whoever asks for one replays it, and searches if there is none. So it prepares less than
+`problem` does: who wants, writes and expects which value, as sets of operations in the bits of integers.
 
 An operation that changes nothing is placed as soon as the state allows it. Another one is placed when one that returns
 needs it. A write covers all open ones that have to be placed: each can come right before it, unseen, unless it is
@@ -11,278 +11,308 @@ placed later while it is still open. Operations of unknown outcome are placed on
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import TypeAlias
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import count
+from typing import Any, TypeAlias
 
-from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Operation
+import msgspec
+
+from raft_chaos.invariants.linearizability.blocks import INFINITY, call_of
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
+from raft_chaos.invariants.linearizability.states import FIRST
 from raft_chaos.invariants.linearizability.values import frozen
 
-READ, NOT, WRITE, CAS = range(4)
-"""The state is `need`. The state is not `need`. It becomes `gives`. It is `need` and becomes `gives`."""
-
-FIRST = 0
-"""The number of the value None, with which a key begins."""
 NOTHING = -1
-"""In place of a task: none is placed. In place of a value: none is needed."""
+"""In place of a value: none. In place of a set of tasks: none of them is placed now."""
 
-AT_THE_END = float("inf")
+NEVER = float("nan")
+"""A call that comes before no return, not even before INFINITY."""
+
+MOST_OPERATIONS = 2_000
+"""In longer histories the sets cost more, and a guess often fails."""
 
 OPERATIONS_PER_RETREAT = 4
-"""A guess is given up once it has taken back more choices than one for so many operations, and a few."""
+"""A guess at first takes back one choice for so many operations and a few, and then one more for each operation."""
 
-Path: TypeAlias = "tuple[Path, int, int, int] | None"
-"""What was done, last first: (before, covered, task, seen). The writes of `covered` come before the task, unless they
-are placed elsewhere, and the operations of `seen` after it."""
+BITS = [1]
+"""The bit of each task. The list grows with the longest key so far, since shifting anew costs more than a look."""
+
+Path: TypeAlias = list[int]
+"""The tasks in the order in which they come. A negative number is a set of tasks that come there, except those that
+come later: the bits of its absolute value."""
 
 
-def guess(operations: Sequence[Operation]) -> list[Operation] | None:
-    """An order of one key's operations in the models `register` and `kv`, if a short look finds one.
+def guess(operations: Sequence[Operation], model: Model) -> Iterator[list[Operation] | None]:
+    """An order of one key's operations, if one is found with few steps back. Otherwise None, since a violation is then
+    likely enough to look for one; and then an order, if one is found with more steps back.
 
-    None too if there are appends, or if an operation contradicts itself.
+    Nothing for the models that only append, if there are appends, or if an operation contradicts itself.
     """
-    history = History()
-    if not all(map(history.add, operations)):
-        return None
-    history.complete()
-    path = _look(history)
-    return None if path is None else history.order(path)
+    if model not in ("register", "kv") or len(operations) > MOST_OPERATIONS:
+        return
+    try:
+        tasks = _tasks(operations, defaultdict(count(FIRST + 1).__next__, {None: FIRST}))
+    except TypeError:  # a value that cannot be hashed
+        tasks = _tasks(operations, Frozen(count(FIRST + 1).__next__, {None: FIRST}))
+    if tasks is not None:
+        for path in _paths(tasks):
+            yield None if path is None else _order(tasks.operations, path)
 
 
-class History:
-    """One key's operations as tasks. `add` all of them, then `complete`.
+class Frozen(defaultdict[Hashable, int]):
+    """The numbers of values of which some cannot be hashed."""
 
-    `need` and `gives` are numbers of values. By such a number the masks hold who reads it, refuses it and writes it,
-    and which cas expect it and lead to it. `events` has the calls (`task * 2`) and returns (`task * 2 + 1`) in order;
-    at equal times calls come first. `returns` are places in it. `following` has, for each place, the value needed by
-    the first to return of those that are called from there on.
-    """
+    def __getitem__(self, value: Any) -> int:
+        return super().__getitem__(frozen(value))
 
-    def __init__(self) -> None:
-        self.operations: list[Operation] = []
-        self.kind: list[int] = []
-        self.need: list[int] = []
-        self.gives: list[int] = []
-        self.must: list[bool] = []
-        self.events: list[int] = []
-        self._times: list[float] = []
-        self._numbers: dict[Hashable, int] = {None: FIRST}
 
-    def add(self, operation: Operation) -> bool:
-        """False if no order is to be guessed."""
-        numbers = self._numbers
-        f, must = operation.f, operation.status != "unknown"
-        need = gives = FIRST
+class Tasks(msgspec.Struct, frozen=True, gc=False):
+    """One key's operations by their calls; a task is an index of them. States have the numbers of their values."""
+
+    operations: list[Operation]
+    needs: list[int]
+    """The state that each task requires: NOTHING for a write, and for a refused task that says only what it is not."""
+    gives: list[int]
+    """The state that it leads to: NOTHING for a task that changes nothing."""
+    ends: list[float]
+    """When it returns: at INFINITY if its outcome is unknown."""
+    following: list[int]
+    """The state required by the first to return of those that are called from this task on."""
+    calls: list[float]
+    """When they are called, and NEVER at the end."""
+    certain: list[int]
+    """The tasks that must be placed, by their returns."""
+    must: int
+    """The same as a set, as all that follow."""
+    all_reads: int
+    all_writes: int
+    writes: list[int]
+    """For each state the writes that lead to it; then the cas from it, the cas to it, and those that change nothing and
+    can be placed in it."""
+    cas_from: list[int]
+    cas_to: list[int]
+    fits: list[int]
+
+
+def _tasks(operations: Sequence[Operation], numbers: defaultdict[Hashable, int]) -> Tasks | None:
+    """None if no order is to be guessed. `numbers` gives each value a number when it is first asked for it."""
+    ordered = sorted(operations, key=call_of)
+    size = len(ordered)
+    while len(BITS) <= size:
+        BITS.append(BITS[-1] << 1)
+    reads, refusals, writes, cas_from, cas_to = ([0] * (2 * size + 1) for _ in range(5))
+    needs, gives = [NOTHING] * size, [NOTHING] * size
+    ends: list[float] = [INFINITY] * size
+    certain: list[int] = []
+    must = 0
+    for task, bit, operation in zip(range(size), BITS, ordered):  # noqa: B905
+        f, status = operation.f, operation.status
+        if status != "unknown":
+            must |= bit
+            certain.append(task)
+            if operation.returned is not None:
+                ends[task] = operation.returned
         if f == "read":
-            if not must:
-                return True
-            kind, need = READ, numbers.setdefault(frozen(operation.result), len(numbers))
-        elif f == "append":
-            return False
-        elif operation.status == "refused":
-            kind, need = NOT, numbers.setdefault(frozen(operation.expected), len(numbers))
-            if operation.result is not NOT_REPORTED:
-                found = numbers.setdefault(frozen(operation.result), len(numbers))
-                if found == need:
-                    return False
-                kind, need = READ, found
-        else:
-            kind = WRITE
-            if f != "delete":
-                gives = numbers.setdefault(frozen(operation.value), len(numbers))
-            if f == "cas":
-                need = numbers.setdefault(frozen(operation.expected), len(numbers))
-                kind = CAS if need != gives else READ
-                if kind == READ and not must:
-                    return True
-        event = 2 * len(self.kind)
-        self.operations.append(operation)
-        self.kind.append(kind)
-        self.need.append(need)
-        self.gives.append(gives)
-        self.must.append(must)
-        self.events.append(event)
-        returned = operation.returned
-        self._times += (operation.called * 2, AT_THE_END if returned is None else returned * 2 + 1)
-        if must:
-            self.events.append(event + 1)
-        return True
-
-    def complete(self) -> None:
-        self.events.sort(key=self._times.__getitem__)
-        self._look_ahead()
-        size = len(self._numbers)
-        reads, nots, writes, cas_from, cas_to = ([0] * size for _ in range(5))
-        self.reads, self.nots, self.writes, self.cas_from, self.cas_to = reads, nots, writes, cas_from, cas_to
-        self.all_reads = self.all_nots = self.all_writes = self.chances = 0
-        bit = 1
-        for kind, need, gives, must in zip(self.kind, self.need, self.gives, self.must, strict=True):
-            if kind == READ:
+            if status != "unknown":
+                needs[task] = need = numbers[operation.result]
                 reads[need] |= bit
-                self.all_reads |= bit
-            elif kind == WRITE:
-                writes[gives] |= bit
-                self.all_writes |= bit
-            elif kind == CAS:
+        elif f == "append":
+            return None
+        elif status == "refused":
+            expected = numbers[operation.expected]
+            if operation.result is NOT_REPORTED:
+                refusals[expected] |= bit
+            else:
+                needs[task] = need = numbers[operation.result]
+                reads[need] |= bit
+                if need == expected:
+                    return None
+        elif f == "cas":
+            need, given = numbers[operation.expected], numbers[operation.value]
+            if need != given:
+                needs[task], gives[task] = need, given
                 cas_from[need] |= bit
-                cas_to[gives] |= bit
-            else:
-                nots[need] |= bit
-                self.all_nots |= bit
-            if not must:
-                self.chances |= bit
-            bit <<= 1
-
-    def _look_ahead(self) -> None:
-        need, kind, must, events = self.need, self.kind, self.must, self.events
-        soonest, needed = len(events), NOTHING
-        returns = self.returns = [soonest] * len(need)
-        following = [NOTHING]
-        for place in range(len(events) - 1, -1, -1):
-            event = events[place]
-            task = event >> 1
-            if event & 1:
-                returns[task] = place
-            elif must[task] and kind[task] in (READ, CAS) and returns[task] < soonest:
-                soonest, needed = returns[task], need[task]
-            following.append(needed)
-        following.reverse()
-        self.following = following
-
-    # ---- what can be done when a task returns ----
-
-    def options(self, place: int, due: int, state: int, is_open: int, owed: int) -> list[int]:
-        """The tasks to place now that `due` returns, the most promising one first, since it must be placed or can be.
-        NOTHING: it is covered where it is."""
-        kind, need, gives, following = self.kind[due], self.need[due], self.gives[due], self.following[place]
-        is_owed = owed >> due & 1
-        if not is_owed and gives == state:
-            return [NOTHING]
-        leaving = self.cas_from[state] & is_open
-        if kind == CAS and need == state:
-            masks = [1 << due, leaving & owed & ~(1 << due)]
+                cas_to[given] |= bit
+            elif status != "unknown":
+                needs[task] = need
+                reads[need] |= bit
         else:
-            masks = self._wanted(due, is_open, owed) if owed & self.all_reads & ~(1 << due) else []
-            if kind == WRITE:
-                if following not in (NOTHING, gives):
-                    masks.append(self.writes[following] & is_open & ~self.chances)
-                masks += [leaving & owed, 1 << due]
-            elif kind == NOT:
-                writes = self.all_writes & ~self.writes[state] & is_open
-                masks += [leaving & owed, writes & owed, writes & ~owed, leaving & ~owed]
+            gives[task] = given = FIRST if f == "delete" else numbers[operation.value]
+            writes[given] |= bit
+    certain.sort(key=ends.__getitem__)
+    # No state has a higher number.
+    del reads[len(numbers) :], refusals[len(numbers) :], writes[len(numbers) :]
+    all_refusals = sum(refusals)
+    return Tasks(
+        operations=ordered,
+        needs=needs,
+        gives=gives,
+        ends=ends,
+        following=_following(needs, ends),
+        calls=[*map(call_of, ordered), NEVER],
+        certain=certain,
+        must=must,
+        all_reads=sum(reads),
+        all_writes=sum(writes),
+        writes=writes,
+        cas_from=cas_from,
+        cas_to=cas_to,
+        fits=[found | all_refusals ^ refused for found, refused in zip(reads, refusals, strict=True)],
+    )
+
+
+def _following(needs: list[int], ends: list[float]) -> list[int]:
+    soonest, needed = INFINITY, NOTHING
+    following = [NOTHING]
+    for need, end in zip(reversed(needs), reversed(ends), strict=True):
+        if end < soonest and need != NOTHING:
+            soonest, needed = end, need
+        following.append(needed)
+    following.reverse()
+    return following
+
+
+def _paths(tasks: Tasks) -> Iterator[Path | None]:
+    """As `guess`.
+
+    `due` is the task that returns, in its `turn`, and `called` the number of tasks called until then. Of these, those
+    of `is_open` may still be placed. Those that are also in `owing` must be; others are of unknown outcome or covered.
+    """
+    bits, calls, ends, certain, following = BITS, tasks.calls, tasks.ends, tasks.certain, tasks.following
+    needs, gives, fits, all_writes = tasks.needs, tasks.gives, tasks.fits, tasks.all_writes
+    turn, due, bit, called, state, is_open, owing = -1, NOTHING, 0, 0, FIRST, 0, tasks.must
+    path: Path = []
+    left: list[tuple[Iterator[int] | None, int, int, int, int, int, int]] = []
+    dead: set[tuple[int, int, int, int]] = set()
+    last, retreats, more = len(certain) - 1, 20 + len(needs) // OPERATIONS_PER_RETREAT, len(needs)
+    while True:
+        while not is_open & bit:
+            if turn == last:
+                yield path
+                return
+            turn += 1
+            due = certain[turn]
+            bit, end = bits[due], ends[due]
+            if calls[called] <= end:
+                before = bits[called]
+                called += 1
+                while calls[called] <= end:
+                    called += 1
+                is_open |= bits[called] - before
+                if seen := is_open & fits[state]:
+                    is_open ^= seen
+                    path.append(-seen)
+        placed, choices = 0, None
+        if not dead or (turn, state, is_open, owing) not in dead:
+            if not owing & bit and following[called] != gives[due]:
+                placed = NOTHING  # it is covered where it is
+            elif needs[due] == state:
+                placed = bit  # a cas
             else:
-                writes, changes = self.writes[need] & is_open, self.cas_to[need] & is_open
-                masks += [leaving & changes & owed, writes & owed, writes & ~owed]
-                if changes or leaving:
-                    masks += self._by_two_steps(changes, leaving, state, is_open, owed)
-        found = [mask.bit_length() - 1 if not mask & (mask - 1) else self._soonest(mask) for mask in masks if mask]
-        if not is_owed:
-            found.insert(0 if following != gives else len(found), NOTHING)
-        return found
+                choices = _choices(tasks, due, following[called], state, is_open, owing)
+                placed = next(choices, 0)
+            if placed:
+                left.append((choices, turn, called, state, is_open, owing, len(path)))
+        while not placed:
+            if not left or not (retreats or more):
+                return
+            if not retreats:
+                yield None
+                retreats, more = more, 0
+            choices, turn, called, state, is_open, owing, length = left.pop()
+            due = certain[turn]
+            if choices is None:
+                choices = _choices(tasks, due, following[called], state, is_open, owing)
+            if placed := next(choices, 0):
+                retreats -= 1
+                left.append((choices, turn, called, state, is_open, owing, length))
+                del path[length:]
+                bit = bits[due]
+            else:
+                dead.add((turn, state, is_open, owing))
+        if placed == NOTHING:
+            is_open ^= bit
+            continue
+        task = due if placed == bit else _soonest(placed, ends)
+        is_open ^= bits[task]
+        if needs[task] == NOTHING and (covered := is_open & owing & all_writes):
+            owing ^= covered
+            path.append(-covered)
+        path.append(task)
+        state = gives[task]
+        if seen := is_open & fits[state]:
+            is_open ^= seen
+            path.append(-seen)
 
-    def _wanted(self, due: int, is_open: int, owed: int) -> list[int]:
-        """The writes of values for which reads wait. A write ends a state and covers others, so these come before."""
-        masks = []
-        waiting = owed & self.all_reads & ~(1 << due)
-        while waiting:
-            bit = waiting & -waiting
-            waiting ^= bit
-            masks.append(self.writes[self.need[bit.bit_length() - 1]] & is_open & ~self.chances)
-        return masks
 
-    def _by_two_steps(self, changes: int, leaving: int, state: int, is_open: int, owed: int) -> list[int]:
-        """The cas out of this state, and what leads to the values that the cas `changes` expect."""
-        masks = [leaving & changes & ~owed, leaving & owed]
-        while changes:
-            bit = changes & -changes
-            changes ^= bit
-            before = self.need[bit.bit_length() - 1]
+def _choices(tasks: Tasks, due: int, following: int, state: int, is_open: int, owing: int) -> Iterator[int]:
+    """Sets of tasks, of each of which one may be placed now that `due` returns: the most promising set first, without
+    what `_paths` has tried already. NOTHING: `due` is covered where it is."""
+    bit, need, given, writes = BITS[due], tasks.needs[due], tasks.gives[due], tasks.writes
+    owed, leaving = is_open & owing, is_open & tasks.cas_from[state]
+    if need == state:
+        yield from filter(None, [(leaving & owed) ^ bit])
+        return
+    # A write ends a state and covers others, so the values for which reads wait come before.
+    waiting = owed & tasks.all_reads & ~bit
+    while waiting:
+        task = waiting.bit_length() - 1
+        waiting ^= BITS[task]
+        if wanted := writes[tasks.needs[task]] & is_open & tasks.must:
+            yield wanted
+    if need == NOTHING and given != NOTHING:
+        if following not in (NOTHING, given) and (wanted := writes[following] & is_open & tasks.must):
+            yield wanted
+        if leaving & owed:
+            yield leaving & owed
+        yield bit
+        if following == given and not owed & bit:
+            yield NOTHING
+        return
+    chances = is_open ^ owed
+    if need == NOTHING:
+        others = tasks.all_writes & ~writes[state]
+        yield from filter(None, [leaving & owed, others & owed, others & chances, leaving & chances])
+        return
+    direct, changes = writes[need], is_open & tasks.cas_to[need]
+    yield from filter(None, [leaving & changes & owed, direct & owed, direct & chances])
+    if leaving or changes:
+        yield from filter(None, [leaving & changes & chances, leaving & owed])
+        for task in _members(changes):
+            before = tasks.needs[task]
             if before != state:
-                between = (self.writes[before] | self.cas_to[before] & leaving) & is_open
-                masks += [between & owed, between & ~owed]
-        return masks
-
-    def _soonest(self, mask: int) -> int:
-        """Of the tasks of a mask the one that returns first."""
-        return min(_tasks(mask), key=self.returns.__getitem__)
-
-    def order(self, path: Path) -> list[Operation]:
-        """The operations in the order of a path."""
-        steps: list[tuple[int, int, int]] = []
-        placed = 0
-        while path is not None:
-            path, covered, task, seen = path
-            steps.append((covered, task, seen))
-            placed |= 1 << task
-        order: list[int] = []
-        for covered, task, seen in reversed(steps):
-            if covered:
-                order += _tasks(covered & ~placed)
-            order.append(task)
-            if seen:
-                order += _tasks(seen)
-        return [self.operations[task] for task in order]
+                between = writes[before] | tasks.cas_to[before] & leaving
+                yield from filter(None, [between & owed, between & chances])
 
 
-def _tasks(mask: int) -> list[int]:
+def _soonest(tasks: int, ends: list[float]) -> int:
+    """Of a set of tasks the one that returns first."""
+    return min(_members(tasks), key=ends.__getitem__) if tasks & tasks - 1 else tasks.bit_length() - 1
+
+
+def _members(tasks: int) -> list[int]:
     found = []
-    while mask:
-        bit = mask & -mask
-        mask ^= bit
-        found.append(bit.bit_length() - 1)
+    while tasks:
+        task = tasks.bit_length() - 1
+        tasks ^= BITS[task]
+        found.append(task)
     return found
 
 
-def _look(history: History) -> Path:
-    """The path to the end, or None."""
-    events, kinds, needs, must, gives = history.events, history.kind, history.need, history.must, history.gives
-    reads, nots, all_nots, all_writes = history.reads, history.nots, history.all_nots, history.all_writes
-    place, due, state = 0, NOTHING, FIRST
-    path: Path = None
-    is_open = owed = 0  # those that may be placed: writes and cas; and those that must be placed, reads too
-    left: list[tuple[int, int, int, int, int, Path, int]] = []  # the choices that were not taken
-    known: set[tuple[int, int, int, int]] = set()
-    retreats = 20 + len(kinds) // OPERATIONS_PER_RETREAT
-    while True:
-        if due == NOTHING or not (is_open | owed) >> due & 1:
-            while place < len(events):
-                event = events[place]
-                place += 1
-                task = event >> 1
-                if event & 1:
-                    if (is_open | owed) >> task & 1:
-                        due = task
-                        break
-                elif kinds[task] >= WRITE:
-                    is_open |= 1 << task
-                    if must[task]:
-                        owed |= 1 << task
-                elif (needs[task] == state) == (kinds[task] == READ):
-                    path = (path, 0, task, 0)
-                else:
-                    owed |= 1 << task
-            else:
-                return path
-        at = place, state, is_open, owed
-        options = history.options(place, due, state, is_open, owed) if at not in known else []
-        if options:
-            task = options[0]
-            if len(options) > 1:
-                known.add(at)
-                left += [(place, due, state, is_open, owed, path, other) for other in options[:0:-1]]
-        elif left and retreats:
-            retreats -= 1
-            place, due, state, is_open, owed, path, task = left.pop()
+def _order(operations: list[Operation], path: Path) -> list[Operation]:
+    """The operations in the order of a path."""
+    later = 0
+    order: list[Operation] = []
+    for step in reversed(path):
+        if step >= 0:
+            later |= BITS[step]
+            order.append(operations[step])
         else:
-            return None
-        if task == NOTHING:
-            is_open &= ~(1 << due)
-            continue
-        keep = ~(1 << task)
-        is_open &= keep
-        owed &= keep
-        covered = owed & all_writes if kinds[task] == WRITE else 0
-        owed ^= covered
-        state = gives[task]
-        seen = (reads[state] | all_nots & ~nots[state]) & owed
-        owed ^= seen
-        path = path, covered, task, seen
+            members = -step & ~later
+            while members:
+                task = members.bit_length() - 1
+                members ^= BITS[task]
+                order.append(operations[task])
+    order.reverse()
+    return order

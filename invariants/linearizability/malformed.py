@@ -8,6 +8,8 @@ from typing import get_args
 from raft_chaos.invariants.linearizability.models import FUNCTIONS, REFUSABLE
 from raft_chaos.invariants.linearizability.operations import Model, Operation, Status
 
+STATUSES = get_args(Status)
+
 
 def refuse_unknown(model: object) -> None:
     """Raises ValueError for an unknown model."""
@@ -23,24 +25,21 @@ def refuse_malformed(operations: Sequence[Operation], model: Model) -> None:
         raise ValueError("two operations have the same number; expected a different number for each")
     functions, refusable = FUNCTIONS[model], REFUSABLE.get(model, ())
     for operation in operations:
-        returned = operation.returned
-        if operation.f not in functions:
-            raise ValueError(f"operation {operation.number}: {model} has {', '.join(functions)}, not {operation.f!r}")
+        f, returned, status = operation.f, operation.returned, operation.status
+        if f not in functions:
+            raise ValueError(f"operation {operation.number}: {model} has {', '.join(functions)}, not {f!r}")
         if returned is not None and returned < operation.called:
             raise ValueError(
                 f"operation {operation.number} returned at {returned}, before its call at {operation.called}"
             )
-        if operation.value is None and model == "kv" and operation.f in ("write", "cas"):
-            raise ValueError(
-                f"operation {operation.number}: a {operation.f} of None; use a delete to make a key absent"
-            )
-        if operation.status != "ok":
-            if operation.status == "refused" and operation.f not in refusable:
-                raise ValueError(f"operation {operation.number}: in {model} a {operation.f} cannot be refused")
-            if operation.status not in get_args(Status):
+        if f != "read" and operation.value is None and model == "kv" and f in ("write", "cas"):
+            raise ValueError(f"operation {operation.number}: a {f} of None; use a delete to make a key absent")
+        if status != "ok":
+            if status == "refused" and f not in refusable:
+                raise ValueError(f"operation {operation.number}: in {model} a {f} cannot be refused")
+            if status not in STATUSES:
                 raise ValueError(
-                    f"operation {operation.number} has the status {operation.status!r}; "
-                    f"expected {_either(get_args(Status))}"
+                    f"operation {operation.number} has the status {status!r}; expected {_either(STATUSES)}"
                 )
 
 

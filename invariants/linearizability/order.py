@@ -10,6 +10,7 @@ The second condition needs one pass that remembers the latest call so far.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -72,11 +73,15 @@ def out_of_time(order: Sequence[Operation]) -> Disagreement | None:
 def _out_of_model(order: Sequence[Operation], model: Model) -> Disagreement | None:
     plays: dict[Hashable, Play] = {}
     make = PLAYS[model]
+    key: Any = plays  # no operation's
     for operation in order:
-        play = plays.get(operation.key)
-        if play is None:
-            play = plays[operation.key] = make()
-        if not play.take(operation):
+        if operation.key is not key:  # often all have the same one
+            key = operation.key
+            play = plays.get(key)
+            if play is None:
+                play = plays[key] = make()
+            take = play.take
+        if not take(operation):
             why = "was not the value" if operation.f == "read" else "the order does not allow"
             what = f"{format.sentence(operation)} on {format.shown(operation.key)}"
             return Disagreement(f"{what}, which {why} at that point", operation)

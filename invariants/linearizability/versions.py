@@ -67,6 +67,8 @@ class Versions:
                         reads[frozen(operation.result)].append(operation)
             elif status == "refused":
                 self._refused(operation)
+                if scalar and self.ambiguous:
+                    break
             elif f == "write":
                 try:
                     first = writers.setdefault(operation.value, operation)
@@ -84,6 +86,12 @@ class Versions:
                     _file(self.found, operation.expected, operation)
             else:
                 self.ambiguous = True
+        else:
+            return
+        # What is impossible in itself still matters, however ambiguous the rest is.
+        for operation in operations:
+            if operation.status == "refused":
+                self._refused(operation)
 
     def _saw(self, operation: Operation, value: Any) -> None:
         if self.model == "list-append" or (self.model == "kv" and isinstance(value, list | tuple)):
