@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
@@ -43,3 +45,21 @@ def test_streams_and_seeds_are_independent_of_each_other() -> None:
     names = ["a", "b", "a/0", "a/1", "network/n1>n2/fate", "network/n2>n1/fate"]
     first = {(seed, name, n): Draws(seed, name, 1).one(n) for seed in (1, 2) for name in names for n in (0, BLOCK)}
     assert len(set(first.values())) == len(first)
+
+
+def test_threads_that_draw_at_once_do_not_disturb_each_other() -> None:
+    """A campaign may run in threads of one process. They take turns as often as Python can."""
+
+    def drawn(name: str) -> list[float]:
+        draws = Draws(1, name, 1)
+        return [draws.one(number) for number in range(0, 3_000 * BLOCK, BLOCK)]
+
+    names = ["a", "b", "c", "d"]
+    alone = [drawn(name) for name in names]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(names)) as threads:
+            assert list(threads.map(drawn, names)) == alone
+    finally:
+        sys.setswitchinterval(before)
