@@ -10,7 +10,7 @@ import msgspec
 from raft_chaos.api import notebook
 from raft_chaos.api.results import Run, Violation, saved_run, violations_of
 from raft_chaos.chaos.execution.merge import MergeError
-from raft_chaos.chaos.execution.player import NotPlayableError
+from raft_chaos.chaos.execution.steps import NotPlayableError
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.processes.supervisor import temporary_folder
 from raft_chaos.chaos.replay.confirm import judge_again

@@ -24,7 +24,8 @@ from tabulate import tabulate
 from raft_chaos.chaos.exploration.attempt import carry_out
 from raft_chaos.chaos.exploration.corpus import Corpus
 from raft_chaos.chaos.exploration.explorer import STRATEGIES, Explorer
-from raft_chaos.chaos.matrix.hunt import Cell, settings_of
+from raft_chaos.chaos.matrix.cells import Cell
+from raft_chaos.chaos.matrix.hunt import settings_of
 from raft_chaos.chaos.mutants import MUTANTS
 
 NONE = "none"

@@ -36,7 +36,8 @@ from raft_chaos.chaos.exploration.causality import causality
 from raft_chaos.chaos.exploration.corpus import Corpus
 from raft_chaos.chaos.exploration.explorer import STRATEGIES, Explorer
 from raft_chaos.chaos.exploration.walk import Walk
-from raft_chaos.chaos.matrix.hunt import Cell, Job, hunt, settings_of
+from raft_chaos.chaos.matrix.cells import Cell, Job
+from raft_chaos.chaos.matrix.hunt import hunt, settings_of
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.reproduction.file import Origin
 from raft_chaos.chaos.reproduction.reproduce import JUDGED_BY_TIME

@@ -49,7 +49,7 @@ BEGIN = (
     Begins("explore", "raft_chaos.chaos.exploration.exploration:Exploration"),
     Begins("effects", "raft_chaos.chaos.campaign.effects:measure_all"),
     Begins("runs --in {folder}", "{folder}"),
-    Begins("serve {folder}", "asyncio:run"),
+    Begins("serve {folder}", "raft_chaos.chaos.processes.supervisor:Supervisor"),
     Begins("check {valid}", "{valid}"),
     Begins("report {valid}", "{valid}"),
     Begins("explain {violated}", "{violated}"),

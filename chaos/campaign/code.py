@@ -5,10 +5,9 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from typing import NamedTuple, ParamSpec, TypeVar
 
-from raft_chaos.chaos.campaign.file import source_digest
+from raft_chaos.chaos.campaign.source import source_digest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +28,8 @@ class Code(NamedTuple):
 @cache
 def code() -> Code:
     """That of this process."""
+    from importlib.metadata import version  # it brings the parser of mails
+
     return Code(source_digest(), platform.python_version(), version("msgspec"))
 
 

@@ -16,19 +16,20 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from raft_chaos.chaos.campaign.line_file import LineFile, whole_lines
 from raft_chaos.chaos.campaign.seed_result import SeedResult
-from raft_chaos.chaos.run.settings import Settings, commit
+from raft_chaos.chaos.campaign.source import source_digest
 from raft_chaos.invariants.events import MALFORMED
 
+if TYPE_CHECKING:
+    from raft_chaos.chaos.run.settings import Settings
+
 SCHEMA = 1
-_PACKAGES = ("raft", "chaos", "invariants")
 
 
 class CampaignError(Exception):
@@ -75,6 +76,8 @@ _encode = msgspec.json.Encoder().encode
 
 def describe_campaign(settings: Settings, seeds: Sequence[int], *, compared: bool = False) -> CampaignHeader:
     """The header of this campaign, with its key."""
+    from raft_chaos.chaos.run.settings import commit  # it brings the schedules, and who reads a campaign makes none
+
     words = msgspec.to_builtins(settings)
     ranges, source, python = seed_ranges(seeds), source_digest(), platform.python_version()
     return CampaignHeader(
@@ -114,31 +117,6 @@ def seeds_of(header: CampaignHeader) -> list[tuple[int, int]]:
     except ValueError:
         return []
     return [(end[0], end[-1]) for end in ends]
-
-
-@cache
-def source_digest() -> str:
-    """A hash of every module of the packages that decide what a run does and how it is judged.
-
-    The first call computes it: this process does not run later changes.
-    """
-    return digest_of(Path(__file__).parents[2])
-
-
-def digest_of(root: Path) -> str:
-    """The hash of those packages in the folder `root`. Raises RuntimeError if one of them has no module there, since a
-    hash without it would not distinguish campaigns of different code."""
-    digest = hashlib.sha256()
-    for package in _PACKAGES:
-        files = sorted((root / package).rglob("*.py"))
-        if not files:
-            raise RuntimeError(
-                f"{root / package}: expected the modules of raft_chaos.{package}, got none; install it again"
-            )
-        for file in files:
-            content = file.read_bytes()
-            digest.update(f"{file.relative_to(root)} {len(content)}\n".encode() + content)
-    return digest.hexdigest()[:12]
 
 
 def read_campaign(path: Path) -> tuple[CampaignHeader, list[SeedResult], list[SeedFailed]]:

@@ -9,10 +9,7 @@ import msgspec
 from raft_chaos.chaos.judgement.analysis import Stats
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.processes.compiled import why_pure
-from raft_chaos.chaos.processes.supervisor import Supervisor
-from raft_chaos.chaos.run.lockstep.driver import PRELOADED
 from raft_chaos.chaos.run.lockstep.gate import DivergenceError
-from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.run.sim.run import VirtualRun
@@ -64,6 +61,10 @@ def _go(settings: Settings, seed: int, run: Path | None, temp: Path) -> tuple[st
     directory = RunDir(run)
     info = describe(settings, seed, schedule, directory)
     if settings.world == "lockstep":
+        from raft_chaos.chaos.processes.supervisor import Supervisor
+        from raft_chaos.chaos.run.lockstep.driver import PRELOADED
+        from raft_chaos.chaos.run.lockstep.run import run_lockstep
+
         with Supervisor(PRELOADED) as supervisor:
             supervisor.remove_when_orphaned(temp)
         auth = settings.peer_auth

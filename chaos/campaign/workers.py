@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from functools import partial
 from typing import NamedTuple
-
-from raft_chaos.chaos.processes.worker_pool import WorkerPool
 
 
 class WorkersError(Exception):
@@ -25,4 +22,10 @@ class Workers(NamedTuple):
 
 def own_processes(jobs: int) -> Workers:
     """So many processes of this machine."""
-    return Workers(partial(WorkerPool, jobs), jobs)
+
+    def pool() -> Executor:
+        from raft_chaos.chaos.processes.worker_pool import WorkerPool  # what begins before the first of them needs none
+
+        return WorkerPool(jobs)
+
+    return Workers(pool, jobs)

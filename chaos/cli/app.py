@@ -6,7 +6,6 @@ A command returns a `Result`, which `show` prints. Bad arguments end the command
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from typing import Annotated
 
@@ -36,7 +35,8 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # it takes as long as the rest of the help, and nothing else needs it
+        import platform  # these take as long as the rest of the help, and nothing else needs them
+        from importlib.metadata import version
 
         compiled = "" if why_pure() else ", compiled"
         print(f"raft-chaos {version('raft-chaos')} (Python {platform.python_version()}{compiled})")

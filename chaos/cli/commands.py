@@ -36,7 +36,7 @@ COMMANDS = (
     Listed("runs", READ, "read.runs:app", "Lists saved runs, newest first"),
     Listed("serve", READ, "serve.command:serve", "Shows saved runs in a browser, and those that go on"),
     Listed("check", READ, "read.check:check", "Judges a saved run again, from its events and history"),
-    Listed("report", READ, "read.check:report", "Prints the report of a saved run"),
+    Listed("report", READ, "read.report:report", "Prints the report of a saved run"),
     Listed("campaign", READ, "read.campaign:campaign", "Joins the files of a campaign's shards into one"),
     Listed("explain", READ, "read.explain:explain", "Explains a violation in a saved run"),
     Listed("trace", READ, "read.trace:trace", "Prints a saved run, one event per line"),

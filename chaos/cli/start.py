@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,11 +17,26 @@ def importing() -> Iterator[None]:
 
     An import that fails ends the process, with exit code 255.
     """
-    with interrupts.held():
+    with interrupts.held(), _no_garbage():
         try:
             yield
         except Exception as error:
             _cannot_start(error)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Nobody looks for garbage in this block, and the console command never again among what was made in it: modules
+    stay. To look for some took up to an eighth of the start of a command."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if interrupts.are_installed():
+            gc.freeze()
+        if collects:
+            gc.enable()
 
 
 def _cannot_start(error: Exception) -> NoReturn:

@@ -36,6 +36,7 @@ from raft_chaos.chaos.execution.steps import (
     Input,
     Invoke,
     Note,
+    NotPlayableError,
     Persist,
     Return,
     Start,
@@ -72,10 +73,6 @@ Mode: TypeAlias = Literal["strict", "lenient", "helpful"]
 
 STEP_US = 100
 """A step without a time happens this much later than the step before it."""
-
-
-class NotPlayableError(Exception):
-    """This driver cannot play this execution; the message says why. This is no fault of the execution."""
 
 
 @dataclass(frozen=True)

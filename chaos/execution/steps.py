@@ -269,6 +269,10 @@ class ExecutionError(Exception):
     """An invalid execution. The message names the step, what is wrong, and what was expected."""
 
 
+class NotPlayableError(Exception):
+    """This driver cannot play this execution; the message says why. This is no fault of the execution."""
+
+
 def check(execution: Execution) -> None:
     """Raises ExecutionError for an execution that cannot be played: unknown names, references to later steps."""
     _check_nodes(execution.nodes)

@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from raft_chaos.chaos.campaign.file import source_digest
 from raft_chaos.chaos.campaign.line_file import LineFile
+from raft_chaos.chaos.campaign.source import source_digest
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.verdict import Outcome
 

@@ -11,7 +11,7 @@ from statistics import mean
 
 import msgspec
 
-from raft_chaos.chaos.matrix.hunt import Cell
+from raft_chaos.chaos.matrix.cells import Cell
 from raft_chaos.chaos.matrix.matrix import Matrix
 from raft_chaos.chaos.matrix.plan import left_out_hunts
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from raft_chaos.chaos.campaign.file import source_digest
 from raft_chaos.chaos.campaign.line_file import LineFile, whole_lines
-from raft_chaos.chaos.matrix.hunt import Cell, Hunt, Job, hunt
+from raft_chaos.chaos.campaign.source import source_digest
+from raft_chaos.chaos.matrix.cells import Cell, Hunt, Job
 from raft_chaos.chaos.matrix.plan import left_out_jobs, plain_jobs
 from raft_chaos.chaos.run.world import World
 from raft_chaos.invariants.events import MALFORMED
@@ -117,6 +117,8 @@ class Matrix:
         over: Callable[[], bool],
         stopped: Callable[[], bool],
     ) -> Iterator[Hunt]:
+        from raft_chaos.chaos.matrix.hunt import hunt  # it brings the simulator, and an estimate runs nothing
+
         waiting = iter(jobs)
         under_way: set[Future[Hunt | None]] = set()
         while True:
@@ -131,6 +133,8 @@ class Matrix:
                 return
 
     def _alone(self, jobs: Sequence[Job], over: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[Hunt]:
+        from raft_chaos.chaos.matrix.hunt import hunt
+
         for job in jobs:
             if over():
                 return

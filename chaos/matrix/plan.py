@@ -19,7 +19,7 @@ from math import ceil
 from statistics import median
 
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
-from raft_chaos.chaos.matrix.hunt import Cell, Hunt, Job
+from raft_chaos.chaos.matrix.cells import Cell, Hunt, Job
 from raft_chaos.chaos.run.world import World
 from raft_chaos.chaos.schedule.left_out import EPISODES
 

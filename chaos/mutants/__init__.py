@@ -6,7 +6,8 @@ that violates no invariant, but makes traces differ (`sabotage`).
 Read `mutant` (the data), then the mistakes in `elections`, `pre_vote`, `replication`, `commitment`, `reads`,
 `snapshots`, `storage`, `old_entries`, `sessions`, `transfer` and `clocks`; `catalogue` lists all of them.
 
-Importing this package imports none of them: nodes without a mistake, which most are, do not have them in memory.
+Importing this package imports none of them: nodes without a mistake, which most are, do not have them in memory. Nor
+does it import our Raft, which a command that only knows the mutants' names can do without.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from raft_chaos.raft.server.parts import Parts
-
 if TYPE_CHECKING:
     from raft_chaos.chaos.mutants.catalogue import MUTANTS
     from raft_chaos.chaos.mutants.mutant import Mutant
     from raft_chaos.chaos.mutants.sabotage import SABOTAGES, Sabotage
+    from raft_chaos.raft.server.parts import Parts
 
 __all__ = ["MUTANTS", "SABOTAGES", "Mutant", "Sabotage", "parts_of"]
 
@@ -38,6 +38,8 @@ def parts_of(mutant: str | None) -> Parts:
     Raises KeyError for an unknown id.
     """
     if mutant is None:
+        from raft_chaos.raft.server.parts import Parts
+
         return Parts()
     from raft_chaos.chaos.mutants import catalogue, sabotage
 

@@ -54,6 +54,11 @@ def install() -> None:
     sys.unraisablehook = _unraisable
 
 
+def are_installed() -> bool:
+    """Whether this process is the console command."""
+    return _installed
+
+
 def over() -> None:
     """From now on all are ignored: the exit code is decided. Python itself would set them back while it ends."""
     for number in ENDING:

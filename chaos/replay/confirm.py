@@ -12,12 +12,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.judgement.analysis import Analysis, analyse, undecided
 from raft_chaos.chaos.replay.algorithm import refuse_other_algorithm
-from raft_chaos.chaos.replay.as_sim import as_sim
 from raft_chaos.chaos.replay.result import ReplayError
-from raft_chaos.chaos.replay.simulated import run_again
 from raft_chaos.chaos.run.settings import settings_of
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
@@ -61,6 +58,9 @@ def _doubt(run: RunDir, violated: set[str]) -> str:
         return "" if info.trace_sha256 else _other_lines(run)
     if not run.journals():
         return ""
+    from raft_chaos.chaos.execution.merge import MergeError
+    from raft_chaos.chaos.replay.as_sim import as_sim  # it brings the simulator, and most runs have a seal
+
     try:
         again = {verdict.invariant for verdict in as_sim(run).verdicts if verdict.outcome == "violated"}
     except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
@@ -75,6 +75,8 @@ def _other_lines(run: RunDir) -> str:
 
     A controller that was killed wrote only the beginning, and may have torn the last line.
     """
+    from raft_chaos.chaos.replay.simulated import run_again  # it brings the simulator, too
+
     with tempfile.TemporaryDirectory(prefix="raft-chaos-replay-") as folder:
         again = RunDir(Path(folder) / "run")
         run_again(run, run.load_info().mutant, again)

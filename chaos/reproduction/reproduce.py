@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from raft_chaos.chaos.execution.player import NotPlayableError, Player
-from raft_chaos.chaos.execution.steps import Execution
+from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.steps import Execution, NotPlayableError
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
 from raft_chaos.chaos.run.nodes.driver import Driver

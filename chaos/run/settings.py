@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from itertools import count
 from pathlib import Path
 
@@ -190,6 +189,8 @@ def commit() -> str | None:
 
 def versions(foreign: str | None = None) -> dict[str, str]:
     """The versions of Python, the system, the packages that a run depends on, and the `foreign` target."""
+    from importlib import metadata  # it brings the parser of mails, and most commands make no run.json
+
     names = ("raft-chaos", "msgspec", "aiohttp", "psutil")
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}"}
     for name in names:

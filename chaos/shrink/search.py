@@ -21,8 +21,8 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from raft_chaos.chaos.campaign.code import OtherCodeError, code, with_code
+from raft_chaos.chaos.campaign.workers import own_processes
 from raft_chaos.chaos.processes.interrupts import alarm
-from raft_chaos.chaos.processes.worker_pool import WorkerPool
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -135,7 +135,7 @@ class Search(Generic[C, S]):
                     yield None if self._holds(candidate) else self._ended(candidate, self._attempted_here(candidate))
                     continue
                 if self._pool is None:
-                    self._pool = WorkerPool(self.jobs) if self.open is None else self.open()
+                    self._pool = (self.open or own_processes(self.jobs).open)()
                 for candidate in islice(candidates, self.jobs * self.ahead - len(waiting)):
                     holds = self._holds(candidate)
                     waiting.append((candidate, None if holds else self._handed_over(self._pool, candidate)))

@@ -6,8 +6,6 @@ user chose, and in the network that the run has for it. What it prints goes to `
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import socket
 import time
@@ -104,16 +102,3 @@ def data_folder(launch: Launch) -> Path:
     folder = launch.run.node(launch.node) / "data"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def emptied(folder: Path) -> int:
-    """Removes everything in the folder, follows no link, and returns how many files there were."""
-    if folder.is_symlink() or not folder.is_dir():
-        return 0
-    files = sum(len(names) for _, _, names in os.walk(folder))
-    for entry in list(folder.iterdir()):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink(missing_ok=True)
-    return files

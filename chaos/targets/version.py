@@ -12,7 +12,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from raft_chaos.chaos.targets import class_names, description
@@ -97,6 +96,8 @@ def _has_ended(pid: int, until_s: float) -> bool:
 
 
 def _of_class(name: str) -> str:
+    from importlib.metadata import entry_points  # it brings the parser of mails
+
     for point in entry_points(group=class_names.GROUP):
         if point.name == name and point.dist is not None:
             return point.dist.version

@@ -27,14 +27,13 @@ from raft_chaos.reports.campaign.runs import (
     runs_table,
 )
 from raft_chaos.reports.campaign.seeds import SeedLike, SeedTotals, seeds_caveats, seeds_headline, seeds_tables
-from raft_chaos.reports.html.page import Served, page
+from raft_chaos.reports.html.page import REPORT, Served, page
 from raft_chaos.reports.run.layout import vacuous
 from raft_chaos.reports.run.model import RunReport, worst_first
 from raft_chaos.reports.run.pages import repro
 from raft_chaos.reports.tables import Table
 from raft_chaos.reports.text import count, visible
 
-REPORT = "report.html"
 MOST_CELLS = 5_000
 MOST_OF_A_GROUP = 24
 LONGEST_SENTENCE = 240

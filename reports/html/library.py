@@ -13,7 +13,6 @@ import tempfile
 import zlib
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ def library() -> str:
     folder = _cache_folder()
     if folder is None:
         return packed(_bundle())
+    from importlib.metadata import version  # it brings the parser of mails
+
     file = folder / f"vega-{version('vl-convert-python')}"
     if (cached := _read(file)) is not None:
         return cached

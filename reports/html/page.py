@@ -22,6 +22,8 @@ from raft_chaos.reports.tables import Table, shortened
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+REPORT = "report.html"
+"""The page of a run, in its directory."""
 MOST_ROWS = 2_000
 """The most rows of a table in a page."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.reports.facts.elections import ElectionRow
@@ -11,9 +12,11 @@ from raft_chaos.reports.facts.faults import FaultRow
 from raft_chaos.reports.facts.left_out import left_out
 from raft_chaos.reports.facts.nodes import NodeRow
 from raft_chaos.reports.facts.operations import ALL
-from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.tables import Column, Table
 from raft_chaos.reports.text import UNSEALED, count, milliseconds, seconds, visible
+
+if TYPE_CHECKING:
+    from raft_chaos.reports.run.model import RunReport  # it reads runs, and draws what is in them
 
 MIB = 1 << 20
 _ROLES_SHOWN = 24

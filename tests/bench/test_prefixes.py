@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from bench.prefixes import PLAYS, SCHEDULES, Meter, Sums, players, runs
 from raft_chaos.chaos.execution.player import Player
 from raft_chaos.chaos.execution.steps import Crash, Execution, Start, Step, Timeout
-from raft_chaos.chaos.matrix.hunt import Cell, settings_of
+from raft_chaos.chaos.matrix.cells import Cell
+from raft_chaos.chaos.matrix.hunt import settings_of
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun

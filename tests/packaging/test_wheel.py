@@ -18,7 +18,7 @@ import pytest
 from builders.commands import background
 from builders.processes import FIRST_PORT, free_ports
 from builders.waiting import eventually
-from raft_chaos.chaos.campaign.file import source_digest
+from raft_chaos.chaos.campaign.source import source_digest
 from raft_chaos.chaos.cli.run.configuration import SHIPPED
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID
 from users_folder import TEST, imported_from, lay_out
@@ -113,7 +113,7 @@ def test_the_source_distribution_makes_the_same_wheel(wheel: Path, source: Path,
 
 TELL = """
 import json, raft_chaos
-from raft_chaos.chaos.campaign.file import source_digest
+from raft_chaos.chaos.campaign.source import source_digest
 print(json.dumps([raft_chaos.__file__, source_digest()]))
 """
 

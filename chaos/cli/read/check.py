@@ -1,7 +1,4 @@
-"""`raft-chaos check` and `raft-chaos report`: judge and report a saved run, finished or interrupted.
-
-`check` also judges the history of another system (`check_history`).
-"""
+"""`raft-chaos check`: judges a saved run, finished or interrupted; or a history of another system (`check_history`)."""
 
 from __future__ import annotations
 
@@ -10,11 +7,8 @@ from typing import Annotated
 
 import typer
 
-from raft_chaos.chaos.campaign.file import CampaignError
 from raft_chaos.chaos.cli.common import fail
-from raft_chaos.chaos.cli.read.check_history import check_history
 from raft_chaos.chaos.cli.read.run_names import HELP, offered, resolve
-from raft_chaos.chaos.cli.read.saved import render_saved
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.replay.confirm import judge_again
@@ -25,7 +19,6 @@ from raft_chaos.invariants.linearizability.readers.formats import Format as Hist
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_CODE
 from raft_chaos.reports.commands.verdicts import Judged, judged_document, judged_page
-from raft_chaos.reports.write import Format
 
 
 def check(
@@ -54,6 +47,8 @@ def check(
     if history is not None:
         if run is not None:
             fail(f"--history: expected either a run or a history, got {run} and {history}")
+        from raft_chaos.chaos.cli.read.check_history import check_history  # it brings the pictures of a history
+
         return check_history(history, form, model, as_json, picture)
     if run is None:
         fail("expected a run directory, or --history FILE")
@@ -78,22 +73,3 @@ def check(
     return Result(
         EXIT_CODE[judged.verdict], judged_page(judged, columns()), judged_document(judged), as_json, judged=True
     )
-
-
-def report(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN...",
-            help="A run (its directory, the beginning of its name, latest), several, or a campaign's folder or file.",
-            callback=resolve,
-            autocompletion=offered,
-        ),
-    ],
-    shape: Annotated[Format, typer.Option("--format", help="What to print.")] = "text",
-) -> Result:
-    """Prints the report of a saved run, or of several together. With --format html: a page for a browser."""
-    try:
-        return Result(page=[render_saved(runs, shape, columns()).removesuffix("\n")])
-    except (RunDirError, CampaignError, ValueError) as error:
-        fail(str(error))

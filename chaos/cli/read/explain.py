@@ -15,7 +15,7 @@ from raft_chaos.chaos.cli.read.explanation import explanation
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
-from raft_chaos.chaos.execution.player import NotPlayableError
+from raft_chaos.chaos.execution.steps import NotPlayableError
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.replay.confirm import undamaged
 from raft_chaos.chaos.reproduction.file import DEFAULT_NAME, ReproductionError, load

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +46,8 @@ class SavedRun:
 
 def runs_folder() -> Path:
     """Where `run` saves: `out` in the configuration of this folder, or runs."""
+    import tomllib  # most commands get the path of a run
+
     for file, section in (("raft-chaos.toml", ()), ("pyproject.toml", ("tool", "raft-chaos"))):
         try:
             table: Any = tomllib.loads(read_regular(Path(file), 1 << 20).decode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pdb
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Annotated
 import msgspec
 import typer
 
+from raft_chaos.chaos import mutants
 from raft_chaos.chaos.cli.common import fail, no_such
 from raft_chaos.chaos.cli.read.run_names import RunPath, known_nodes
-from raft_chaos.chaos.cli.repeat.as_sim import replay_as_sim
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
-from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.replay import format
 from raft_chaos.chaos.replay.algorithm import refuse_other_algorithm
 from raft_chaos.chaos.replay.node import replay_run
@@ -77,6 +76,8 @@ def replay(
             fail(f"--as: expected sim, got {as_world!r}")
         if node or mutant is not None or until is not None or debug:
             fail("--as sim re-executes the whole cluster unchanged; leave out --node, --mutant, --until and --debug")
+        from raft_chaos.chaos.cli.repeat.as_sim import replay_as_sim  # it brings the simulator
+
         return replay_as_sim(run, out, as_json=as_json)
     if out is not None:
         fail("--out: only --as sim makes a run directory")
@@ -110,7 +111,7 @@ def _parts_id(info: RunInfo, mutant: str | None) -> str | None:
     try:
         parts_of(chosen)
     except KeyError:
-        no_such("--mutant", chosen or "", [RIGHT, *MUTANTS])
+        no_such("--mutant", chosen or "", [RIGHT, *mutants.MUTANTS])
     return chosen
 
 
@@ -189,6 +190,8 @@ def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool
 
 def _debug(reported: Reported, reached: ReachedTurn) -> Iterator[str]:
     """Opens a debugger right after the turn. The debugger ends with its input, and changes nothing on disk."""
+    import pdb  # nobody else needs it
+
     node, turn = reached.incarnation.node, reached.turn
     scope = {
         "node": node,

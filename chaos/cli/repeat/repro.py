@@ -18,7 +18,7 @@ from raft_chaos.chaos.cli.common import fail, no_such, refusing, say, say_prose
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
-from raft_chaos.chaos.execution.player import NotPlayableError
+from raft_chaos.chaos.execution.steps import NotPlayableError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder

@@ -23,7 +23,7 @@ from raft_chaos.chaos.cli.run.plain import (
     timing_for,
     url_of,
 )
-from raft_chaos.chaos.cli.run.tls_options import certificates_of
+from raft_chaos.chaos.cli.run.tls_folder import certificates_of
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.first_steps import MainOf
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder

@@ -9,7 +9,6 @@ directory. An option of the command line wins over its key, and over the keys th
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +88,8 @@ def _text(file: Path, name: str) -> str:
 
 def _parsed(text: str, name: str, in_section: bool, params: Collection[Any]) -> Configuration | None:
     """The configuration in a text. Raises ConfigurationError."""
+    import tomllib  # most folders have no such file
+
     try:
         table: Any = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from raft_chaos.chaos import mutants
 from raft_chaos.chaos.campaign.workers import Workers
 from raft_chaos.chaos.cli import complete, ends, terminal
 from raft_chaos.chaos.cli.common import fail, no_such, parse_duration_s, say_prose
@@ -23,8 +24,8 @@ from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.exploration.exploration import Exploration
 from raft_chaos.chaos.exploration.explorer import STRATEGIES
 from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationError
-from raft_chaos.chaos.matrix.hunt import Cell, settings_of
-from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.matrix.cells import Cell
+from raft_chaos.chaos.matrix.hunt import settings_of
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
@@ -44,7 +45,7 @@ def explore(
         typer.Option(
             metavar="ID",
             help="Inject this mistake; see `raft-chaos mutants`.",
-            autocompletion=complete.among(lambda: MUTANTS),
+            autocompletion=complete.among(lambda: mutants.MUTANTS),
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="All choices follow from it.")] = 1,
@@ -78,8 +79,8 @@ def explore(
     Exit codes: 0 no failure, 1 violated, 2 nothing was run, 130 interrupted, 254 bad arguments, 255 the harness itself
     failed.
     """
-    if mutant is not None and mutant not in MUTANTS:
-        no_such("--mutant", mutant, MUTANTS)
+    if mutant is not None and mutant not in mutants.MUTANTS:
+        no_such("--mutant", mutant, mutants.MUTANTS)
     if strategy not in STRATEGIES:
         no_such("--strategy", strategy, STRATEGIES)
     budget_s = parse_duration_s(budget, "--budget")

@@ -17,20 +17,17 @@ import typer
 from raft_chaos.chaos.cli.common import fail, no_such, parse_duration_s, say_prose
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
+from raft_chaos.chaos.matrix.cells import Hunt
 from raft_chaos.chaos.matrix.estimate import Group, estimate
-from raft_chaos.chaos.matrix.hunt import Hunt
 from raft_chaos.chaos.matrix.matrix import Matrix, MatrixError, Order, done_in
 from raft_chaos.chaos.matrix.plan import PARTS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.processes import interrupts
-from raft_chaos.chaos.processes.worker_pool import WorkerPool
-from raft_chaos.chaos.reproduction.file import INVARIANTS
 from raft_chaos.chaos.run.world import WORLDS
 from raft_chaos.chaos.schedule.left_out import EPISODES
 from raft_chaos.reports.campaign.matrix import matrix_markdown, matrix_page
 from raft_chaos.reports.campaign.matrix_compare import comparison
 from raft_chaos.reports.campaign.matrix_view import Hunted, MatrixView
-from raft_chaos.reports.html.matrix import matrix_html
 from raft_chaos.reports.tables import Table
 from raft_chaos.reports.text import count
 
@@ -125,13 +122,19 @@ def _check_writable(files: Mapping[str, Path | None]) -> None:
 
 def _write_files(files: Mapping[str, Path | None], view: MatrixView, tables: Sequence[Table]) -> None:
     made = shlex.join(["raft-chaos", *sys.argv[1:]])
-    _write(files["--markdown"], matrix_markdown(view, made, tables), "--markdown")
-    _write(files["--html"], matrix_html(view, made, tables), "--html")
+    if (file := files["--markdown"]) is not None:
+        _write(file, matrix_markdown(view, made, tables), "--markdown")
+    if (file := files["--html"]) is not None:
+        from raft_chaos.reports.html.matrix import matrix_html  # a matrix hunts for hours before it needs this
+
+        _write(file, matrix_html(view, made, tables), "--html")
 
 
 def _hunt(whole: Matrix, jobs: int, limit_s: float, *, quiet: bool) -> None:
     if not whole.left:
         return
+    from raft_chaos.chaos.processes.worker_pool import WorkerPool  # an estimate needs no processes
+
     with interrupts.held():
         pool = WorkerPool(jobs)
         try:
@@ -174,6 +177,8 @@ def _earlier(file: Path | None) -> list[Hunt]:
 
 
 def _view(hunts: Sequence[Hunt], mutants: Sequence[str]) -> MatrixView:
+    from raft_chaos.chaos.reproduction.file import INVARIANTS  # it brings all checkers; the hunts have their own
+
     rows = [
         Hunted(
             mutant=one.cell.mutant,
@@ -204,9 +209,7 @@ def _listed(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip() and word.strip() != "none"]
 
 
-def _write(file: Path | None, text: str, option: str) -> None:
-    if file is None:
-        return
+def _write(file: Path, text: str, option: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:

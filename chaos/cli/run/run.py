@@ -12,6 +12,8 @@ import typer
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run import options
+from raft_chaos.chaos.cli.start import importing
+from raft_chaos.chaos.processes import interrupts
 
 
 def run(
@@ -64,8 +66,9 @@ def run(
     is_campaign = seeds is not None and world == "sim" and repeat == 1
     if compare_leaderships and not is_campaign:
         fail("--compare-leaderships is for campaigns in sim: --world sim --seeds A..B, without --repeat")
-    from raft_chaos.chaos.cli.run import running
-
+    with importing():
+        from raft_chaos.chaos.cli.run import running
+    interrupts.raise_if_received()
     chosen = running.chosen(
         context,
         seed,

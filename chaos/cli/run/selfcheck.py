@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from raft_chaos.chaos import mutants
 from raft_chaos.chaos.campaign.selfcheck import Checked, Selfcheck, SelfcheckError
 from raft_chaos.chaos.cli import ends, terminal
 from raft_chaos.chaos.cli.arguments import given_options
@@ -23,8 +24,6 @@ from raft_chaos.chaos.cli.run import options as run_option
 from raft_chaos.chaos.cli.run.plain import ElectionTimeout
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
-from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.mutants.sabotage import SABOTAGES
 from raft_chaos.chaos.processes.compiled import PURE, why_pure
 from raft_chaos.chaos.run.option import features_of, timing_of
 from raft_chaos.chaos.run.options import schedule_config
@@ -77,8 +76,8 @@ def command(
 
     Exit codes: 0 equal, 1 different, 130 interrupted, 254 bad arguments, 255 the harness itself failed.
     """
-    if mutant is not None and mutant not in MUTANTS and mutant not in SABOTAGES:
-        no_such("--mutant", mutant, [*MUTANTS, *SABOTAGES])
+    if mutant is not None and mutant not in (there := [*mutants.MUTANTS, *mutants.SABOTAGES]):
+        no_such("--mutant", mutant, there)
     if peer_auth and not lockstep:
         fail("--peer-auth: nodes in sim have no connections, so no handshake; give --lockstep with it")
     if native:

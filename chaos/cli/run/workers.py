@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from raft_chaos.chaos.campaign.dask_workers import dask_workers
 from raft_chaos.chaos.campaign.workers import Workers, WorkersError, own_processes
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.run.executor_options import ExecutorName
@@ -23,6 +22,8 @@ def chosen_workers(executor: ExecutorName, scheduler: str | None, jobs: int | No
     if executor == "processes":
         yield own_processes(jobs or os.cpu_count() or 1)
         return
+    from raft_chaos.chaos.campaign.dask_workers import dask_workers
+
     with ExitStack() as stack:
         try:
             workers = stack.enter_context(dask_workers(scheduler, jobs or os.cpu_count() or 1))

@@ -7,10 +7,11 @@ door         who may ask, and what each answer says to the browser
 folder       the folder: which runs and campaigns it has; opens files of a run
 making       makes a report, in a process of its own (`made`)
 reports      the page of a run: its report.html, or one that is made
-following    runs that go on
+following    runs that go on (`followed`: one of them)
 campaigns    campaigns, also while they go on
 seals        which runs are damaged
 cards        what the first page says of each
 site         the addresses, and what is shown at each
+server       the server
 command      the command
 """

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from raft_chaos.chaos.cli.read.run_names import Ongoing, SavedRun
 from raft_chaos.chaos.cli.read.runs import state_of
-from raft_chaos.chaos.cli.serve.campaigns import Campaign
-from raft_chaos.chaos.cli.serve.explorations import Exploration
 from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.reports.commands.runs import State
 from raft_chaos.reports.html.runs import RunCard
 from raft_chaos.reports.run.layout import under_test, vacuous
 from raft_chaos.reports.text import count
+
+if TYPE_CHECKING:
+    from raft_chaos.chaos.cli.serve.campaigns import Campaign
+    from raft_chaos.chaos.cli.serve.explorations import Exploration
 
 
 def address(kind: str, name: str) -> str:

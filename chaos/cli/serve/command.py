@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import socket
-import webbrowser
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.read.run_names import is_run, runs_folder
-from raft_chaos.chaos.cli.result import Result, print_now
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.serve.folder import Folder
-from raft_chaos.chaos.cli.serve.making import PRELOAD, Maker
-from raft_chaos.chaos.cli.serve.reports import Reports
+from raft_chaos.chaos.cli.serve.making import PRELOAD
+from raft_chaos.chaos.cli.start import importing
 from raft_chaos.chaos.processes import interrupts, system_cas
 from raft_chaos.chaos.processes.supervisor import Supervisor
-
-with system_cas.not_loaded():
-    from aiohttp import web
-
-    from raft_chaos.chaos.cli.serve.site import Site
-
-SHUTDOWN_S = 0.5
-BACKLOG = 64
 
 
 def serve(
@@ -54,7 +43,11 @@ def serve(
     except OSError as error:
         fail(f"FOLDER: {there} cannot be read ({error.strerror})")
     with closing(shown), Supervisor(PRELOAD) as supervisor:
-        asyncio.run(_serve(shown, str(there), supervisor, _listening(port), opens=opens))
+        listeners = _listening(port)
+        with importing(), system_cas.not_loaded():
+            from raft_chaos.chaos.cli.serve import server  # while the fork server imports what makes reports
+        interrupts.raise_if_received()
+        server.run(shown, str(there), supervisor, listeners, opens=opens)
     return Result()
 
 
@@ -79,34 +72,3 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
             fail(f"--port: cannot listen on {address}:{port} ({error.strerror}); 0 takes any free port")
         raise
     return listener
-
-
-async def _serve(
-    folder: Folder, shown_as: str, supervisor: Supervisor, listeners: list[socket.socket], *, opens: bool
-) -> None:
-    """Serves until a signal comes."""
-    port = listeners[0].getsockname()[1]
-    site = Site(folder, Reports(folder, Maker(supervisor)), shown_as, lambda: port)
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what no server understands is refused, not told
-    runner = web.AppRunner(site.application(), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    await runner.setup()
-    try:
-        for listener in listeners:
-            await web.SockSite(runner, listener, backlog=BACKLOG).start()
-        with interrupts.held(lambda number: _set_soon(loop, stopped)):
-            address = f"http://127.0.0.1:{port}/"
-            print_now(address)
-            say(f"{shown_as} is shown at this address, to this machine only; Ctrl-C ends it")
-            if opens and not await asyncio.to_thread(webbrowser.open, address):
-                say("--open: no browser was found")
-            await stopped.wait()
-            supervisor.close()  # who waits for a report waits no longer
-    finally:
-        await runner.cleanup()
-
-
-def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    """For the handler of a signal, which runs between any two lines of Python."""
-    loop.call_soon_threadsafe(event.set)

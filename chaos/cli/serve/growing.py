@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from raft_chaos.chaos.cli.read.run_names import Ongoing
 from raft_chaos.chaos.cli.serve.folder import NotThereError
-from raft_chaos.chaos.run.live.watcher import Tail
+from raft_chaos.chaos.run.live.tail import Tail
 from raft_chaos.invariants.events import MALFORMED
 
 Line = TypeVar("Line")

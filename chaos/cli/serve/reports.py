@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raft_chaos.chaos.cli.serve.folder import Folder, NotThereError
-from raft_chaos.reports.html.campaign import REPORT
+from raft_chaos.reports.html.page import REPORT
 
 MOST_PAGE_BYTES = 32 << 20
 KEPT_BYTES = 64 << 20

@@ -18,8 +18,8 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -27,9 +27,7 @@ from aiohttp import web
 
 from raft_chaos.chaos.cli.read.run_names import Ongoing
 from raft_chaos.chaos.cli.serve import door
-from raft_chaos.chaos.cli.serve.campaigns import Campaign
 from raft_chaos.chaos.cli.serve.cards import address, campaign_card, card, exploration_card
-from raft_chaos.chaos.cli.serve.explorations import Exploration
 from raft_chaos.chaos.cli.serve.folder import Folder, NotThereError
 from raft_chaos.chaos.cli.serve.following import Following
 from raft_chaos.chaos.cli.serve.growing import GrowingFiles, UnreadableError
@@ -40,6 +38,10 @@ from raft_chaos.chaos.processes.shortage import sentence
 from raft_chaos.reports.html.files import files_html
 from raft_chaos.reports.html.message import message_html
 from raft_chaos.reports.html.runs import runs_html
+
+if TYPE_CHECKING:
+    from raft_chaos.chaos.cli.serve.campaigns import Campaign
+    from raft_chaos.chaos.cli.serve.explorations import Exploration
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -61,8 +63,8 @@ class Site:
         self._port = port
         self._following = Following()
         self._seals = Seals()
-        self._campaigns = GrowingFiles(folder.campaign, Campaign)
-        self._explorations = GrowingFiles(folder.exploration, Exploration)
+        self._campaigns = GrowingFiles(folder.campaign, _campaign)
+        self._explorations = GrowingFiles(folder.exploration, _exploration)
         self._listing = asyncio.Lock()
 
     def application(self) -> web.Application:
@@ -183,6 +185,20 @@ class Site:
             return response
         finally:
             os.close(descriptor)
+
+
+def _campaign(file: Path) -> Campaign:
+    from raft_chaos.chaos.cli.serve.campaigns import (
+        Campaign,
+    )  # it brings what sums up and draws one; many folders have none
+
+    return Campaign(file)
+
+
+def _exploration(file: Path) -> Exploration:
+    from raft_chaos.chaos.cli.serve.explorations import Exploration  # the same
+
+    return Exploration(file)
 
 
 def _as_file(path: str, size: int) -> dict[str, str]:

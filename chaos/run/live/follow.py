@@ -22,7 +22,7 @@ from raft_chaos.chaos.faults.crash_loop import MOST_KILLS
 from raft_chaos.chaos.run.client_records import History
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.live.progress import NodeLine, RunStatus
-from raft_chaos.chaos.run.live.watcher import Tail
+from raft_chaos.chaos.run.live.tail import Tail
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import (
     MALFORMED,

@@ -17,7 +17,7 @@ from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import (
@@ -36,11 +36,8 @@ from raft_chaos.chaos.run.bounds import Bounds, bounds_of
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.fault_log import FaultLog
-from raft_chaos.chaos.run.live.capabilities import LiveWorld
-from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.history import HistoryFile
 from raft_chaos.chaos.run.live.line_file import LineFile
-from raft_chaos.chaos.run.live.log_reader import LogReader
 from raft_chaos.chaos.run.live.network import choose as network
 from raft_chaos.chaos.run.live.progress import NodeLine, RunStatus, Watch
 from raft_chaos.chaos.run.live.status import poll_status
@@ -61,6 +58,9 @@ from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.server.host import monotonic_us
+
+if TYPE_CHECKING:
+    from raft_chaos.chaos.run.live.log_reader import LogReader
 
 SAMPLE_S = 1.0
 WATCH_S = 0.02
@@ -182,7 +182,8 @@ class LiveRun:
 
     def _set_up(self, files: ExitStack) -> None:
         """Opens the files of the run and starts the network; `files` closes them."""
-        from raft_chaos.chaos.targets.session import session_of_clients  # while the fork server imports the nodes
+        from raft_chaos.chaos.run.live.cluster import LiveCluster  # these while the fork server imports the nodes
+        from raft_chaos.chaos.targets.session import session_of_clients
 
         self.open_session = session_of_clients
         header = self.schedule.header
@@ -229,6 +230,8 @@ class LiveRun:
         lines = log_lines_of(self.target)
         if not lines:
             return None
+        from raft_chaos.chaos.run.live.log_reader import LogReader
+
         named = str(self.info.config.get("foreign") or "")
         checked = is_checked(self.target)
         self.report(LogsFollowed(node=HARNESS, inc=1, t_us=self.now_us(), checked=checked, target=named))
@@ -304,6 +307,8 @@ class LiveRun:
                 await watching
 
     async def _run_phases(self) -> None:
+        from raft_chaos.chaos.run.live.capabilities import LiveWorld  # meanwhile, too
+
         header = self.schedule.header
         tls = Tls(self.certificates.files(CLIENT)).calling if self.certificates is not None else None
         async with self.open_session(tls) as session, asyncio.TaskGroup() as group:

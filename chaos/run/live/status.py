@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.http import HttpSession
 from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import Target
+
+if TYPE_CHECKING:
+    from raft_chaos.chaos.run.live.cluster import LiveCluster
 
 POLL_S = 0.1
 

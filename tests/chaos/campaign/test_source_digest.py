@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raft_chaos.chaos.campaign.file import digest_of, source_digest
+from raft_chaos.chaos.campaign.source import digest_of, source_digest
 
 PACKAGES = ("raft", "chaos", "invariants")
 

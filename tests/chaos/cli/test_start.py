@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import re
@@ -12,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from bench import start_probe
 from builders.commands import RAFT_CHAOS, Command
+from builders.imports import imported_by
 from raft_chaos.chaos.cli.commands import COMMANDS, Listed
 from raft_chaos.chaos.cli.lazy import load
+from raft_chaos.chaos.cli.start import importing
 from raft_chaos.chaos.mutants import MUTANTS
 
 # ---- what is imported --------------------------------------------------------------------------------------------
@@ -55,31 +59,106 @@ def test_the_help_of_a_run_imports_no_world() -> None:
 
 
 BEGINS = """
-import os, sys
-from raft_chaos.chaos.run.sim import world
+import gc, os, sys
+from bench import start_probe
 def begun(*_, **__):
-    print(*sys.modules, file=sys.stderr, flush=True)
+    print(gc.isenabled(), gc.get_freeze_count() > 0, *sys.modules, file=sys.stderr, flush=True)
     os._exit(0)
-world.run_sim = begun
-from raft_chaos.chaos.cli.entry import main
-sys.argv = ["raft-chaos", "run", "--world", "sim", "--seed", "1", "--quiet", "--out", sys.argv[1]]
-main()
+start_probe._end = begun
+start_probe.main()
 """
 
 
+def begun(where: str, *words: str | Path) -> set[str]:
+    """The modules that are there when the work of a command begins; `where` is that (see `bench.start_probe`)."""
+    root = Path(start_probe.__file__).parents[1]
+    argv = [sys.executable, "-c", BEGINS, where, *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=root)
+    collects, spares_modules, *modules = done.stderr.splitlines()[-1].split()
+    assert (done.returncode, collects, spares_modules) == (0, "True", "True"), done.stderr
+    return {*modules}
+
+
+def ours(modules: set[str], *parts: str) -> set[str]:
+    """Those of these parts of raft_chaos."""
+    return {name for name in modules if name.startswith(tuple(f"raft_chaos.{part}" for part in parts))}
+
+
 def test_a_run_in_sim_begins_without_what_others_need(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", BEGINS, tmp_path], capture_output=True, text=True, timeout=60)
-    modules = set(done.stderr.split())
-    assert "raft_chaos.chaos.run.sim.world" in modules, done.stderr
+    words = ["run", "--world", "sim", "--seed", "1", "--quiet", "--out", tmp_path]
+    modules = begun("raft_chaos.chaos.run.sim.world:run_sim", *words)
+    assert "raft_chaos.chaos.run.sim.world" in modules
     assert modules.isdisjoint(SLOW | {"asyncio", "multiprocessing", "ssl", "tabulate"})
-    of_others = ("reports", "chaos.run.live.", "chaos.campaign", "chaos.mutants.")
-    needless = {name for name in modules if name.startswith(tuple(f"raft_chaos.{part}" for part in of_others))}
+    needless = ours(modules, "reports", "chaos.run.live.", "chaos.campaign", "chaos.mutants.")
     assert needless <= {"raft_chaos.reports", "raft_chaos.reports.text", "raft_chaos.chaos.run.live.progress"}
+
+
+def test_a_run_in_live_begins_without_its_cluster_and_network(tmp_path: Path) -> None:
+    """It imports them while the fork server imports the nodes; and a disk only if the target has one of ours."""
+    words = ["run", "--seed", "1", "--quiet", "--out", tmp_path]
+    modules = begun("raft_chaos.chaos.run.live.run:run_live", *words)
+    assert "raft_chaos.chaos.run.live.run" in modules
+    assert modules.isdisjoint((SLOW - {"psutil", "uvloop"}) | {"ctypes", "tabulate", "urllib.request"})
+    live = [f"chaos.run.live.{part}" for part in ("capabilities", "cluster", "disk", "network.netns", "network.proxy")]
+    assert not ours(modules, "chaos.mutants.", "reports.html", "reports.run", *live)
+
+
+def test_serve_begins_without_its_server_and_its_pages(tmp_path: Path) -> None:
+    """The fork server imports what makes reports; meanwhile this process imports the server."""
+    modules = begun("raft_chaos.chaos.processes.supervisor:Supervisor", "serve", tmp_path)
+    assert "raft_chaos.chaos.cli.serve.command" in modules
+    assert modules.isdisjoint((SLOW - {"psutil"}) | {"asyncio", "importlib.metadata", "ssl"})
+    assert not ours(modules, "chaos.campaign", "chaos.faults", "chaos.run", "raft.", "reports.campaign", "reports.run.")
+
+
+def test_a_server_without_campaigns_and_without_runs_that_go_on_needs_no_settings_and_no_checkers() -> None:
+    modules = imported_by(["raft_chaos.chaos.cli.serve.server"])
+    assert "aiohttp" in modules
+    assert not ours(modules, "chaos.run.settings", "chaos.schedule", "invariants.checkers", "reports.run.model")
+
+
+def test_a_matrix_begins_without_the_simulator_and_its_processes(tmp_path: Path) -> None:
+    words = ["matrix", "--dry-run", "--out", tmp_path]
+    modules = begun("raft_chaos.chaos.matrix.estimate:estimate", *words)
+    assert "raft_chaos.chaos.matrix.matrix" in modules
+    assert modules.isdisjoint(SLOW | {"asyncio", "importlib.metadata", "jinja2", "multiprocessing", "ssl"})
+    assert not ours(modules, "chaos.run.sim", "chaos.run.settings", "invariants.checkers", "reports.html")
 
 
 @pytest.mark.parametrize("command", ["check", "report", "explain", "replay", "shrink", "campaign", "trace", "cluster"])
 def test_what_only_few_commands_draw_or_ask_is_not_imported_by_others(command: str) -> None:
     assert imported(command, "--help").isdisjoint({"aiohttp", "jinja2", "pydantic", "rich", "tabulate", "vl_convert"})
+
+
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [
+        ("check", ["chaos.campaign", "chaos.execution", "chaos.run.sim", "reports.run.model", "reports.spacetime"]),
+        ("report", ["chaos.run", "chaos.faults", "chaos.replay", "invariants.checkers", "raft."]),
+        ("campaign", ["chaos.run", "chaos.faults", "chaos.replay", "invariants.checkers", "raft."]),
+        ("explain", ["chaos.execution.player", "chaos.run.sim", "chaos.mutants."]),
+        ("replay", ["chaos.cli.repeat.as_sim", "chaos.execution.merge", "chaos.mutants.", "reports.run.model"]),
+        ("shrink", ["chaos.campaign.dask_workers", "chaos.mutants.", "chaos.processes.worker_pool"]),
+        ("explore", ["chaos.campaign.dask_workers", "chaos.mutants.", "chaos.processes.worker_pool", "reports.html"]),
+        ("selfcheck", ["chaos.mutants.", "chaos.run.lockstep.run"]),
+        ("node", ["chaos.processes.supervisor", "chaos.targets", "chaos.faults"]),
+        ("member", ["chaos.processes.supervisor", "chaos.targets", "chaos.faults"]),
+    ],
+)
+def test_a_command_does_not_import_what_it_may_never_need(command: str, others: list[str]) -> None:
+    assert not ours(imported(command, "--help"), *others)
+
+
+@pytest.mark.parametrize("command", ["check", "report", "explain", "replay", "shrink", "selfcheck", "explore"])
+def test_a_command_that_makes_no_run_does_not_import_what_knows_the_versions_of_packages(command: str) -> None:
+    assert "importlib.metadata" not in imported(command, "--help")
+
+
+def test_a_process_that_only_imports_a_command_keeps_its_garbage_collector() -> None:
+    frozen = gc.get_freeze_count()
+    with importing():
+        assert not gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count() == frozen
 
 
 @pytest.mark.parametrize("command", ["mutants", "faults"])

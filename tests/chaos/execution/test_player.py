@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from builders.executions import ELECTION, GET, PUT, WRITE, Lines, execution, play, player, recorded
 from builders.schedules import NODES, TIMING, fault, short
 from builders.storms import stormy, without_clocks
-from raft_chaos.chaos.execution.player import STEP_US, Mode, NotPlayableError, Player
+from raft_chaos.chaos.execution.player import STEP_US, Mode, Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
@@ -31,6 +31,7 @@ from raft_chaos.chaos.execution.steps import (
     Input,
     Invoke,
     Note,
+    NotPlayableError,
     Persist,
     Return,
     Start,

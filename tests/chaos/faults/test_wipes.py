@@ -15,9 +15,9 @@ from raft_chaos.chaos.faults.abilities import OF_NETWORK, OURS
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.faults.wipe import Wipe
+from raft_chaos.chaos.run.live.emptied import emptied
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.generate import generate
-from raft_chaos.chaos.targets.program import emptied
 
 SERVER = Path(__file__).parents[1] / "targets" / "wrong_server.py"
 SEEDS = range(40)

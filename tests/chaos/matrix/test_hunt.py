@@ -9,7 +9,8 @@ import pytest
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, OURS
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.matrix import hunt as hunt_module
-from raft_chaos.chaos.matrix.hunt import Cell, Job, hunt, settings_of
+from raft_chaos.chaos.matrix.cells import Cell, Job
+from raft_chaos.chaos.matrix.hunt import hunt, settings_of
 
 PLAIN = Cell(mutant="old_term_commit", world="sim")
 WITHOUT = Cell(mutant="old_term_commit", world="sim", without="kill")

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from raft_chaos.chaos.matrix import matrix as matrix_module
+from raft_chaos.chaos.matrix import hunt as hunt_module
+from raft_chaos.chaos.matrix.cells import Hunt, Job
 from raft_chaos.chaos.matrix.estimate import estimate
-from raft_chaos.chaos.matrix.hunt import Hunt, Job
 from raft_chaos.chaos.matrix.matrix import Matrix, MatrixError, Order, done_in, file_in
 from raft_chaos.chaos.matrix.plan import LEAST_SEEDS, STARTS_APART, left_out_jobs, plain_jobs
 
@@ -84,7 +84,7 @@ def test_it_gets_many_times_the_seeds_of_the_hunts_that_it_is_compared_with() ->
 
 
 def test_a_matrix_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_module, "hunt", convicted)
+    monkeypatch.setattr(hunt_module, "hunt", convicted)
     with Matrix(tmp_path, order()) as first:
         ended: list[Hunt] = []
         ended += first.run(Here(), 1, 60, lambda: len(ended) >= 2)
@@ -104,7 +104,7 @@ def test_a_matrix_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_hunt_that_gave_up_sooner_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_module, "hunt", gave_up)
+    monkeypatch.setattr(hunt_module, "hunt", gave_up)
     with Matrix(tmp_path, order(budget_s=5)) as matrix:
         run(matrix)
         assert matrix.left == []
@@ -141,7 +141,7 @@ def test_the_time_it_takes_is_estimated(tmp_path: Path, monkeypatch: pytest.Monk
         before = {group.name: group for group in estimate(matrix, 2)}
         assert [group.left for group in before.values()] == [4, 2, 4], "left out: two parts in half of the hunts"
         assert before["sim"].at_most_h == 4 * 36 / 2 / 3600 and before["lockstep"].at_most_h == 2 * 36 / 3600
-        monkeypatch.setattr(matrix_module, "hunt", convicted)
+        monkeypatch.setattr(hunt_module, "hunt", convicted)
         run(matrix)
         assert {group.name: (group.hunts, group.left, group.at_most_h) for group in estimate(matrix, 2)} == {
             "sim": (4, 0, 0),

@@ -12,8 +12,8 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.stop import Stopped, stopped
 from raft_chaos.chaos.processes.supervisor import Child
 from raft_chaos.chaos.run.live.cluster.starts import Starts
+from raft_chaos.chaos.run.live.emptied import emptied
 from raft_chaos.chaos.run.nodes.damage import damage_node
-from raft_chaos.chaos.targets.program import emptied
 from raft_chaos.chaos.targets.protocol import Wiper
 from raft_chaos.invariants.events import NodePaused, NodeResumed
 

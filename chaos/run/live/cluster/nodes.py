@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from raft_chaos.chaos.processes.shortage import oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
-from raft_chaos.chaos.run.live.disk.disk import Disk
-from raft_chaos.chaos.run.live.disk.unsynced import Lost
 from raft_chaos.chaos.run.live.log_reader import LogReader
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
@@ -23,6 +21,10 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.storage.failing import Failing
+
+if TYPE_CHECKING:
+    from raft_chaos.chaos.run.live.disk.disk import Disk
+    from raft_chaos.chaos.run.live.disk.unsynced import Lost
 
 _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed)
 State: TypeAlias = Literal["down", "up", "paused", "exited"]

@@ -12,7 +12,6 @@ from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.run.live.cluster.nodes import LiveNode
 from raft_chaos.chaos.run.live.cluster.orders import Orders
-from raft_chaos.chaos.run.live.disk import disk as lossy_disk
 from raft_chaos.chaos.run.live.enter import in_turn
 from raft_chaos.chaos.targets.addresses import HOST
 from raft_chaos.chaos.targets.protocol import EndedError, Launch, Peer, Running, TargetError, tail
@@ -162,6 +161,8 @@ class Starts(Orders):
 
     def _new_disk(self, one: LiveNode) -> None:
         """Called in a thread. Nobody may wait for that any more once the run is interrupted, so it notes the disk."""
+        from raft_chaos.chaos.run.live.disk import disk as lossy_disk  # our own nodes have no such disk
+
         folder, log = self._run.node(one.name), self._run.path / "disks.log"
         one.lossy = lossy_disk.start(self._supervisor, one.name, folder, self._network.enter(one.name), log)
 

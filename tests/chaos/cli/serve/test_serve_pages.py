@@ -179,9 +179,9 @@ def test_a_missing_slash_is_added(server: Server, runs: Path) -> None:
 def test_a_run_that_goes_on_is_shown_as_it_stands_until_its_report(
     server: Server, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raft_chaos.chaos.cli.serve.following.READ_EVERY_S", 0)
-    monkeypatch.setattr("raft_chaos.chaos.cli.serve.following.PICTURE_EVERY_S", 0)
-    monkeypatch.setattr("raft_chaos.chaos.cli.serve.following.SHARE", 1e9)
+    monkeypatch.setattr("raft_chaos.chaos.cli.serve.followed.READ_EVERY_S", 0)
+    monkeypatch.setattr("raft_chaos.chaos.cli.serve.followed.PICTURE_EVERY_S", 0)
+    monkeypatch.setattr("raft_chaos.chaos.cli.serve.followed.SHARE", 1e9)
     run = sample.five_nodes(runs / "one", sample.info(state="running", verdict=None, invariants=[]))
     whole = server.get("/runs/one/").text
     assert "going on" in whole and 'id="library"' in whole and 'data-every="1000"' in whole

@@ -36,9 +36,9 @@ def starved_proxy(control: Connection, nodes: list[str], *rest: Any) -> None:
 
 
 def starve_proxy() -> None:
-    from raft_chaos.chaos.run.live.network import choose
+    from raft_chaos.chaos.run.live.network import proxy
 
-    choose.proxy_main = starved_proxy  # type: ignore[attr-defined]
+    proxy.proxy_main = starved_proxy
 
 
 def starve_nodes() -> None:
