@@ -66,6 +66,13 @@ class RemovedLeaderLeadsOn(Core):
             super()._end_transition()
 
 
+class RemovedLeaderLeavesEarly(Core):
+    def _set_configuration(self, index: int, configuration: Configuration) -> None:
+        super()._set_configuration(index, configuration)
+        if self.role == "leader" and not (configuration.is_joint or configuration.is_voter(self.node)):
+            self._become_follower(self.current_term, leader=None)
+
+
 class RemovedLeaderNeverStands(Core):
     def _may_stand(self) -> bool:
         return self.configuration.is_voter(self.node)
@@ -195,6 +202,13 @@ MEMBERSHIP = (
         "a classic omission of §6 (thesis, §4.2.2)",
         RULES,
         Parts(core=RemovedLeaderLeadsOn),
+    ),
+    Mutant(
+        "removed_leader_leaves_early",
+        "a leader that removes itself steps down as soon as it has appended that entry: nobody may commit it",
+        "a classic omission of §6 (thesis, §4.2.2)",
+        ("check_quorum",),
+        Parts(core=RemovedLeaderLeavesEarly),
     ),
     Mutant(
         "removed_leader_never_stands",

@@ -4,6 +4,8 @@ In plain Raft a leader gives up only for a larger term. With CheckQuorum (Ongaro
 own term, once no majority, itself included, has answered for the shortest election timeout.
 
 - Too soon: it stepped down in its own term, although a majority had acknowledged entries of this term within that time.
+- Too soon, too: the leader has no vote in its own configuration, so it leads until that is committed (§6), and stepped
+  down before.
 - Too late, if the cluster has CheckQuorum: it sent AppendEntries although no majority had answered for that time and a
   heartbeat interval more. It looks whether it still has its majority whenever a heartbeat is due.
 
@@ -17,7 +19,8 @@ Why no correct node is convicted:
   what such a time touches is not judged as too late.
 
 - Which voters are a majority, the configuration says that the leader uses (§6). One that does not vote in it has to
-  step down once that is committed, so that it does so is not judged.
+  step down once that is committed. The report of that commit may wait for the disk, but has the time of the commit. So
+  it is judged by the first commit index that the node reports and that covers the configuration.
 
 A leader that hands over (thesis, §3.10) does not step down by itself: it leads until it hears of a later term, and
 sends heartbeats until then, so both rules hold for it as they are.
@@ -28,13 +31,14 @@ In plain Raft the first rule still holds, and convicts a leader that gives up wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.configuration import Configuration, decide
 from raft_chaos.invariants.checkers.disturbed import RightClocks
 from raft_chaos.invariants.checkers.messages import FROM_LEADERS, REPLIES, when_received, when_sent
 from raft_chaos.invariants.events import (
+    CommitAdvanced,
     ConfigurationUsed,
     Event,
     Members,
@@ -52,11 +56,12 @@ TOLERANCE_US = 1_000
 @dataclass(slots=True)
 class _Leading:
     """A leadership: by peer, the last acknowledgement of its term, and the time of the last answer of any kind. It uses
-    its `members` since `members_us`."""
+    its `members` since `members_us`; entry `members_index` says who they are."""
 
     began: RoleChanged
     members: Members
     members_us: int
+    members_index: int = 0
     acknowledged: dict[str, MessageReceived] = field(default_factory=dict)
     answered_us: dict[str, int] = field(default_factory=dict)
     in_time_until_us: int = 0
@@ -98,6 +103,7 @@ class CheckQuorum(Checker):
         self._clocks = RightClocks()
         self._leading: dict[str, _Leading] = {}
         self._doubts: list[_Doubt] = []
+        self._left: dict[str, tuple[int, _Doubt]] = {}  # leaders without a vote that stepped down, by the entry's index
         self._seen = 0
 
     def handlers(self) -> Handlers:
@@ -111,16 +117,19 @@ class CheckQuorum(Checker):
             Started: self._on_started,
             RoleChanged: self._on_role,
             ConfigurationUsed: self._on_used,
+            CommitAdvanced: self._on_commit,
         }
 
     def _on_started(self, event: Started) -> None:
         self._leading.pop(event.node, None)
+        self._left.pop(event.node, None)
         self._members.pop(event.node, None)
 
     def _on_used(self, event: ConfigurationUsed) -> None:
         self._members[event.node] = event.members
         if (led := self._leading.get(event.node)) is not None:
             led.members, led.members_us, led.in_time_until_us = event.members, event.t_us, 0
+            led.members_index = event.index
 
     def _on_role(self, event: RoleChanged) -> None:
         led = self._leading.pop(event.node, None)
@@ -143,16 +152,27 @@ class CheckQuorum(Checker):
         recent = [one for one in led.acknowledged.values() if event.t_us - one.t_us < self._shortest_us - TOLERANCE_US]
         recent.sort(key=lambda one: -one.t_us)
         needed = self._needed(led, [one.sender for one in recent])
-        if needed is None or not led.members.votes(event.node):
-            return  # with the configuration without itself committed, it has to (§6)
+        if needed is None:
+            return
         counted = recent[:needed]
         from_us = counted[-1].t_us if counted else event.t_us
         message = (
             f"{who(event)} stepped down in its own term {event.term}, although a majority had acknowledged entries of "
             f"this term within {event.t_us - from_us} µs; its shortest election timeout is {self._shortest_us} µs"
         )
-        shown = (led.began, *counted, event)
-        self._doubts.append(_Doubt(message, event.node, from_us, event.t_us, False, shown))
+        doubt = _Doubt(message, event.node, from_us, event.t_us, False, (led.began, *counted, event))
+        if led.members.votes(event.node):
+            self._doubts.append(doubt)
+        elif led.members_index:
+            why = f"{message}; it has no vote by entry {led.members_index}, which was not committed yet"
+            self._left[event.node] = led.members_index, replace(doubt, message=why)
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        index, doubt = self._left.get(event.node, (0, None))
+        if doubt is not None and event.index >= index:
+            del self._left[event.node]
+            if event.t_us > doubt.to_us:
+                self._doubts.append(replace(doubt, shown=(*doubt.shown, event)))
 
     def _on_sent(self, event: MessageSent) -> None:
         led = self._leading.get(event.node)

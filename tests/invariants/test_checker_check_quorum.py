@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from raft_chaos.invariants.events import (
     HARNESS,
+    CommitAdvanced,
     ConfigurationUsed,
     Event,
     FaultHealed,
@@ -166,6 +167,10 @@ def uses(ms: float, *voters: str, old: tuple[str, ...] = (), index: int = 5) -> 
     return at(ms, ConfigurationUsed, index=index, members=Members(voters=voters, old_voters=old))
 
 
+def commits(ms: float, index: int) -> Event:
+    return at(ms, CommitAdvanced, index=index, term=1)
+
+
 GONE = role(200, "follower", 1)
 
 
@@ -186,6 +191,26 @@ def test_a_leader_may_step_down_by_the_members_that_it_uses(
     """One that does not vote has to, once that is committed."""
     found = said(used, *(answer(150, peer) for peer in answers), GONE)
     assert len(found) == too_soon, found
+
+
+@pytest.mark.parametrize(
+    ("reported", "too_soon"),
+    [
+        ([], False),  # nobody knows
+        ([commits(200, 5)], False),
+        ([commits(200, 4), commits(200, 5)], False),  # their reports have waited for the disk
+        ([commits(300, 4)], False),  # it may be committed yet, before it is committed here
+        ([commits(300, 5)], True),
+        ([commits(200, 4), commits(300, 7)], True),
+        ([at(250, Started, term=1, voted_for=None, last_index=5, digest=""), commits(300, 5)], False),
+    ],
+)
+def test_a_leader_without_a_vote_leads_until_that_is_committed(reported: list[Event], too_soon: bool) -> None:
+    found = said(uses(110, "n2", "n3"), answer(150, "n2"), answer(150, "n3"), GONE, *reported)
+    assert len(found) == too_soon, found
+    if found:
+        assert found[0].endswith("; it has no vote by entry 5, which was not committed yet")
+    assert not said(uses(110, "n2", "n3"), answer(150, "n2"), GONE, *reported), "it has lost its majority"
 
 
 def test_a_leader_must_step_down_by_the_members_that_it_uses() -> None:

@@ -148,6 +148,18 @@ def removed_leader_leads_on(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def removed_leader_leaves_early(parts: Parts) -> Observed:
+    """n1 removes itself. Later n2 leads, and tells the others what is committed."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n1",))
+    cluster.settle()
+    cluster.now_us += 1_000_000
+    for _ in range(2):
+        cluster.tick("n2")
+        cluster.settle()
+    return judged_recovery(cluster, 2_000_000)
+
+
 def removed_leader_never_stands(parts: Parts) -> Observed:
     """Of two n1 leads and removes itself. It falls when it alone has the entry, and is back."""
     cluster = led_by_n1(parts, 2, timing=SINGLE)
@@ -275,6 +287,7 @@ SCENARIOS = (
     learner_counts,
     self_removal_counts_itself,
     removed_leader_leads_on,
+    removed_leader_leaves_early,
     removed_leader_never_stands,
     learner_promoted_behind,
     learner_never_promoted,

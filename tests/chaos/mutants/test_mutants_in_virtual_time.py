@@ -105,6 +105,7 @@ SEEDS = {
     "learner_counts": (1, 8, 20),
     "self_removal_counts_itself": (114, 8, 20),
     "removed_leader_leads_on": (12, 8, 20),
+    "removed_leader_leaves_early": (1, 8, 20),
     "removed_leader_never_stands": (12, 12, 20),
     "learner_promoted_behind": (4, 12, 20),
     "session_expiry_by_clock": (1, 8, 20),
