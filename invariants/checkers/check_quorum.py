@@ -19,8 +19,8 @@ Why no correct node is convicted:
   what such a time touches is not judged as too late.
 
 - Which voters are a majority, the configuration says that the leader uses (§6). One that does not vote in it has to
-  step down once that is committed. The report of that commit may wait for the disk, but has the time of the commit. So
-  it is judged by the first commit index that the node reports and that covers the configuration.
+  step down once that is committed. The report of that commit may come later, since it may wait for the disk, but has
+  the time of the commit. So the first commit index that the node reports and that covers the configuration decides.
 
 A leader that hands over (thesis, §3.10) does not step down by itself: it leads until it hears of a later term, and
 sends heartbeats until then, so both rules hold for it as they are.
@@ -56,12 +56,14 @@ TOLERANCE_US = 1_000
 @dataclass(slots=True)
 class _Leading:
     """A leadership: by peer, the last acknowledgement of its term, and the time of the last answer of any kind. It uses
-    its `members` since `members_us`; entry `members_index` says who they are."""
+    its `members` since `members_us`; entry `members_index` says who they are. It has reported that all up to
+    `commit_index` is committed."""
 
     began: RoleChanged
     members: Members
     members_us: int
     members_index: int = 0
+    commit_index: int = 0
     acknowledged: dict[str, MessageReceived] = field(default_factory=dict)
     answered_us: dict[str, int] = field(default_factory=dict)
     in_time_until_us: int = 0
@@ -163,11 +165,13 @@ class CheckQuorum(Checker):
         doubt = _Doubt(message, event.node, from_us, event.t_us, False, (led.began, *counted, event))
         if led.members.votes(event.node):
             self._doubts.append(doubt)
-        elif led.members_index:
+        elif led.commit_index < led.members_index:
             why = f"{message}; it has no vote by entry {led.members_index}, which was not committed yet"
             self._left[event.node] = led.members_index, replace(doubt, message=why)
 
     def _on_commit(self, event: CommitAdvanced) -> None:
+        if (led := self._leading.get(event.node)) is not None:
+            led.commit_index = event.index
         index, doubt = self._left.get(event.node, (0, None))
         if doubt is not None and event.index >= index:
             del self._left[event.node]

@@ -66,7 +66,7 @@ class PreVoting(Checker):
         self._first = configuration.first
         self._used: dict[str, ConfigurationUsed] = {}
         self._questions: dict[str, _Question] = {}
-        self._told: dict[str, tuple[int, int]] = {}  # the term of its last TimeoutNow, and when that arrived
+        self._told: dict[str, set[tuple[int, int]]] = {}  # the terms of its TimeoutNow, and when these arrived
         self._leading: set[str] = set()  # used only for membership tests
         self._commits: dict[Members, list[CommitAdvanced]] = {}  # of leaders, by the members that they used
 
@@ -93,7 +93,7 @@ class PreVoting(Checker):
         self._used[event.node] = event
 
     def _on_told(self, event: MessageReceived) -> None:
-        self._told[event.node] = event.term, event.t_us
+        self._told.setdefault(event.node, set()).add((event.term, event.t_us))
 
     def _on_asked(self, event: PreVoteStarted) -> None:
         before = self._questions.get(event.node)
@@ -122,7 +122,7 @@ class PreVoting(Checker):
 
     def _on_role(self, event: RoleChanged) -> None:
         (self._leading.add if event.role == "leader" else self._leading.discard)(event.node)
-        if event.role != "candidate" or (event.term - 1, event.t_us) == self._told.get(event.node):
+        if event.role != "candidate" or (event.term - 1, event.t_us) in self._told.get(event.node, ()):
             return
         self.judged += 1
         question = self._questions.get(event.node)

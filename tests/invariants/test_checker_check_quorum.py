@@ -211,6 +211,8 @@ def test_a_leader_without_a_vote_leads_until_that_is_committed(reported: list[Ev
     if found:
         assert found[0].endswith("; it has no vote by entry 5, which was not committed yet")
     assert not said(uses(110, "n2", "n3"), answer(150, "n2"), GONE, *reported), "it has lost its majority"
+    committed = uses(110, "n2", "n3"), answer(150, "n2"), answer(150, "n3"), commits(200, 5), GONE
+    assert not said(*committed, *reported), "it has reported the commit before"
 
 
 def test_a_leader_must_step_down_by_the_members_that_it_uses() -> None:

@@ -113,6 +113,8 @@ def test_the_configuration_counts_that_it_uses_when_the_answers_come() -> None:
 def test_its_leader_told_it_to_stand() -> None:
     assert verdict(answers(170, "n2", 0, "TimeoutNow"), stands(170)) is None
     assert len(said(answers(169, "n2", 0, "TimeoutNow"), stands(170))) == 1
+    again = answers(175, "n2", 0, "TimeoutNow")  # a copy comes before the report that it stood has waited for the disk
+    assert verdict(answers(170, "n2", 0, "TimeoutNow"), again, stands(170)) is None
 
 
 def test_a_start_forgets_what_was_granted() -> None:
