@@ -29,13 +29,14 @@ RESTORE_US = 10_000_000
 
 class Asked(NamedTuple):
     """What came of a change: it is `done`, or refused, with the reason as `error`, or neither is known. `leader` is the
-    node that leads, if the one that was asked named it; `entry` is the index that the answer names, 0 if it names none.
+    node that leads, if the one that was asked named it; `entry` is the index that the answer names, 0 if it names none,
+    and None if answers of that system name none.
     """
 
     done: bool
     error: str = ""
     leader: str = ""
-    entry: int = 0
+    entry: int | None = None
 
 
 @runtime_checkable
@@ -161,7 +162,7 @@ class _Administrator:
         while not self._is_too_late(ends_us):
             asked = await self._world.change_members(self._node, change, ASK_US)
             if asked.done:
-                if asked.entry:
+                if asked.entry is not None:
                     at.change_answered(self._node, asked.entry)
                 return ""
             if asked.error and not asked.error.endswith(TRY_AGAIN):

@@ -12,8 +12,8 @@ from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.configuration import Configuration
-from raft_chaos.raft.state.messages import Recovered, Snapshot
+from raft_chaos.raft.state.configuration import TRY_AGAIN, Configuration, decode_change
+from raft_chaos.raft.state.messages import InstallSnapshot, Message, Recovered, Snapshot
 
 
 class MembershipBeforeNoop(Core):
@@ -137,6 +137,32 @@ class RestartForgetsMembersOfSnapshot(Core):
 class ChangeAnsweredAtJoint(Replica):
     def _end_change(self, index: int, term: int, token: Any) -> None:
         self._replies.append(Reply(token, index, term, Result(True)))
+
+
+class SnapshotSentWithoutMembers(Core):
+    def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
+        if type(message) is InstallSnapshot:
+            message = replace(message, configuration=None, configuration_index=0)
+        super()._send(to, message, after_lsn)
+
+
+class ChangeAnsweredWhenAppended(Replica):
+    def submit(self, token: Any, command: bytes, now_us: int) -> bool:
+        is_taken = super().submit(token, command, now_us)
+        index, (term, latest, _) = next(reversed(self._waiting.items()), (0, (0, None, 0)))
+        if is_taken and latest == token and decode_change(command) is not None:
+            self._waiting[index] = (term, None, 0)
+            self._replies.append(Reply(token, index, term, Result(True)))
+        return is_taken
+
+
+class ChangeUnderWayIsDone(Replica):
+    def submit(self, token: Any, command: bytes, now_us: int) -> bool:
+        is_taken = super().submit(token, command, now_us)
+        last = self._replies[-1].result if self._replies else None
+        if last is not None and last.error is not None and last.error.endswith(TRY_AGAIN):
+            self._replies[-1] = replace(self._replies[-1], result=Result(True))
+        return is_taken
 
 
 MEMBERSHIP = (
@@ -265,6 +291,27 @@ MEMBERSHIP = (
         "a classic omission of snapshots (§7)",
         RULES,
         Parts(core=RestartForgetsMembersOfSnapshot),
+    ),
+    Mutant(
+        "snapshot_sent_without_members",
+        "a leader sends its snapshot without the configuration of the prefix: who installs it uses the first members",
+        "a classic omission of §7",
+        RULES,
+        Parts(core=SnapshotSentWithoutMembers),
+    ),
+    Mutant(
+        "change_answered_when_appended",
+        "a change of the members is answered as done once the leader has appended it",
+        "a classic omission of §6",
+        RULES,
+        Parts(replica=ChangeAnsweredWhenAppended),
+    ),
+    Mutant(
+        "change_under_way_is_done",
+        "a change that is refused since another one is under way is answered as done",
+        "a classic omission of §6",
+        RULES,
+        Parts(replica=ChangeUnderWayIsDone),
     ),
     Mutant(
         "change_answered_at_joint",

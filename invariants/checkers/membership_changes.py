@@ -13,11 +13,13 @@ durable. Nine rules:
    common.
 4. Joint consensus ends with the new voters alone, and the leader that has committed it, whoever began it, ends it.
 5. A leader that removed itself does not lead on once that is committed.
-6. A snapshot has the configuration of the prefix that it replaces: the latest one up to its last entry (§7).
+6. A snapshot has the configuration of the prefix that it replaces: the latest one up to its last entry (§7). So all
+   snapshots of one prefix have the same.
 7. A node that starts uses the latest configuration that it has recovered, of an entry or of its snapshot.
 8. A node that never had a vote does not stand for election. One that had one may: its removal may not be committed.
 9. A change is answered as done once its last configuration is committed, and not while old and new voters are joint:
-   the old ones are still needed then. So the entry that the answer names holds no joint configuration.
+   the old ones are still needed then. So the answer names an entry, which holds no joint configuration, and the node
+   that answers knew that it is committed.
 
 Why no correct node is convicted: what a node uses is reported at the time when it begins. Commits, truncations and
 entries may be reported later, since they wait for the disk, but with the time by which the core acted, and in order. So
@@ -25,7 +27,9 @@ rules 2 to 4 are judged when the first later commit is reported: all earlier one
 that a node recovers with its log is used at once if it is the latest, and the others are older than its first report.
 What a snapshot replaces was applied, so all of it is durable, and was reported before. A leader ends joint consensus in
 the very step in which it commits that, so it has when it commits again. An entry that is committed is never replaced,
-so an answer is judged by what is committed at its index, whoever reports that, and whenever.
+so an answer is judged by what is committed at its index, whoever reports that, and whenever. A node answers once it has
+applied the entry, so it has reported a commit up to there or beyond, of that time or before; times are the run's, and
+in real time the answer has that of its arrival.
 """
 
 from __future__ import annotations
@@ -109,6 +113,8 @@ class MembershipChanges(Checker):
         self._snapshots: dict[tuple[str, int], int] = {}  # a node, the last entry, and the index of the configuration
         self._committed: dict[int, Members] = {}  # the configuration of each such entry that is known to be committed
         self._answers: list[ChangeAnswered] = []  # those whose entry is not yet
+        self._unknown: dict[str, list[ChangeAnswered]] = {}  # those of nodes that have not reported such a commit yet
+        self._of_prefix: dict[tuple[int, str], SnapshotTaken | SnapshotInstalled] = {}  # by the last entry and digest
         self._voters = set(self._first.voters)  # whoever has had a vote, as far as it knew
 
     def handlers(self) -> Handlers:
@@ -128,6 +134,7 @@ class MembershipChanges(Checker):
     def _on_started(self, event: Started) -> None:
         base = self._snapshots.get((event.node, event.base_index)) if event.base_index else 0
         self._nodes[event.node] = _Node(event, self._first, base, recovered=base or 0)
+        self._unknown.pop(event.node, None)
 
     def _on_role(self, event: RoleChanged) -> None:
         if event.role == "candidate":
@@ -221,6 +228,7 @@ class MembershipChanges(Checker):
             return
         if event.members_index > event.index:
             self._has_wrong_members(node, event, "no configuration behind its last entry")
+        self._compare_with_others(node, event)
         node.base = event.members_index
         node.entries = [index for index in node.entries if index > event.index]
         if node.used is None or holds(self._logs.get(event.node) or [], event):
@@ -237,11 +245,19 @@ class MembershipChanges(Checker):
     def _on_taken(self, event: SnapshotTaken) -> None:
         self._snapshots[event.node, event.index] = event.members_index
         node = self._nodes.get(event.node)
-        if node is None or node.base is None or not event.members_index:
+        if node is None:
+            return
+        self._compare_with_others(node, event)
+        if node.base is None or not event.members_index:
             return
         right = max((index for index in node.entries if index <= event.index), default=node.base)
         if event.members_index != right:
             self._has_wrong_members(node, event, f"that of entry {right}")
+
+    def _compare_with_others(self, node: _Node, event: SnapshotTaken | SnapshotInstalled) -> None:
+        other = self._of_prefix.setdefault((event.index, event.digest), event)
+        if other.members_index != event.members_index:
+            self._has_wrong_members(node, event, f"that of entry {other.members_index}, as at {other.node}")
 
     def _has_wrong_members(self, node: _Node, event: SnapshotTaken | SnapshotInstalled, right: str) -> None:
         self.violate(
@@ -269,6 +285,15 @@ class MembershipChanges(Checker):
     # ---- what is committed ------------------------------------------------------------------------------------------
 
     def _on_answered(self, event: ChangeAnswered) -> None:
+        if not event.index:
+            self.violate(f"{event.subject} answered that a change is done, and no entry says so", event)
+            return
+        node = self._nodes.get(event.subject)
+        if node is None or node.commit is None or node.commit.index < event.index:
+            self._unknown.setdefault(event.subject, []).append(event)
+        self._judge_answer(event)
+
+    def _judge_answer(self, event: ChangeAnswered) -> None:
         members = self._committed.get(event.index)
         if members is None:
             self._answers.append(event)
@@ -285,7 +310,20 @@ class MembershipChanges(Checker):
             self._committed[at] = node.durable.pop(at)
         waiting, self._answers = self._answers, []
         for answer in waiting:
-            self._on_answered(answer)
+            self._judge_answer(answer)
+
+    def _judge_knowledge(self, event: CommitAdvanced) -> None:
+        """The node reports a commit: of the entries that it has named before, this is the first that covers some."""
+        covered = [answer for answer in self._unknown[event.node] if answer.index <= event.index]
+        self._unknown[event.node] = [answer for answer in self._unknown[event.node] if answer not in covered]
+        for answer in covered:
+            if answer.t_us < event.t_us:
+                self.violate(
+                    f"{event.node} answered that a change is done with entry {answer.index}, and did not know yet that "
+                    f"this is committed",
+                    answer,
+                    event,
+                )
 
     def _on_commit(self, event: CommitAdvanced) -> None:
         node = self._nodes.get(event.node)
@@ -293,6 +331,8 @@ class MembershipChanges(Checker):
             return
         if node.durable:
             self._know_committed(node, event.index)
+        if self._unknown.get(event.node):
+            self._judge_knowledge(event)
         for begun in node.begun:
             if begun.is_before(event):
                 self._check_step(begun.old, begun.used)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from msgspec.structs import replace
+
 from raft_chaos.invariants.events import (
     HARNESS,
     ChangeAnswered,
@@ -285,6 +287,21 @@ def test_a_snapshot_has_the_configuration_of_its_prefix() -> None:
     assert said(*before, *later, *deleted, takes(40, 3, 2)) == []
 
 
+def test_snapshots_of_one_prefix_have_the_same_configuration() -> None:
+    before = [*LED, uses(20, 2, THREE), entry(21, 2, THREE), entry(22, 3), commits(30, 3), takes(40, 3, 2)]
+    other = SnapshotInstalled(
+        node="n2", inc=1, t_us=50, index=3, term=1, digest="1.3", via="InstallSnapshot", members=THREE, members_index=2
+    )
+    starts = Started(node="n2", inc=1, t_us=0, term=1, voted_for=None, last_index=0, digest="")
+    assert said(*before, starts, other) == []
+    assert said(*before, starts, replace(other, members=None, members_index=0)) == [
+        "n2 (incarnation 1) has a snapshot up to entry 3 with the configuration of entry 0; expected that of entry 2, "
+        "as at n1"
+    ]
+    another = replace(other, digest="2.3", members=None, members_index=0)
+    assert said(*before, starts, another) == [], "of another prefix: log_matching judges that"
+
+
 def test_one_that_is_installed_has_none_behind_its_last_entry() -> None:
     assert said(START, follows(5), uses(20, 9, TWO), installs(20, 8, TWO, 9)) == [
         "n1 (incarnation 1) has a snapshot up to entry 8 with the configuration of entry 9; expected no configuration "
@@ -370,3 +387,18 @@ def test_a_change_is_done_only_once_old_and_new_voters_are_not_joint_any_more() 
 def test_what_is_deleted_says_nothing_about_an_answer() -> None:
     replaced = [uses(20, 2, JOINT), entry(21, 2, JOINT), follows(30, 2), uses(40, 0, ALL), truncates(41, 2)]
     assert said(*LED, *replaced, entry(42, 2, term=2), commits(43, 2, 2), answered(2)) == []
+
+
+def test_a_change_is_done_only_once_the_node_that_says_so_knows_that_it_is_committed() -> None:
+    single = [*LED, uses(20, 2, THREE), entry(21, 2, THREE)]
+    wrong = ["n1 answered that a change is done with entry 2, and did not know yet that this is committed"]
+    assert said(*single, answered(2), commits(91, 2)) == wrong
+    assert said(*single, answered(2), commits(80, 1), commits(95, 3)) == wrong
+    assert said(*single, answered(2), commits(80, 2), commits(95, 3)) == [], "its report may come later"
+    assert said(*single, commits(80, 2), answered(2), commits(95, 3)) == []
+    assert said(*single, answered(2), restarts(92, 0), commits(95, 3)) == [], "what it knew may be lost"
+    assert said(*single, answered(2)) == []
+
+
+def test_an_answer_names_the_entry_with_which_the_change_is_done() -> None:
+    assert said(*LED, uses(20, 2, THREE), answered(0)) == ["n1 answered that a change is done, and no entry says so"]

@@ -208,9 +208,50 @@ def change_answered_at_joint(parts: Parts) -> Observed:
     cluster = led_by_n1(parts)
     ask(cluster, "n1", remove=("n3",))
     cluster.settle()
-    (answer,) = cluster["n1"].replies
-    answered = ChangeAnswered(node=HARNESS, inc=1, t_us=cluster.now_us, subject="n1", index=answer.index)
-    return [*seen(cluster), answered]
+    return [*seen(cluster), *_answers(cluster)]
+
+
+def change_answered_when_appended(parts: Parts) -> Observed:
+    """n1 removes n3, and its administrator has the answer before any other node has heard of it."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n3",))
+    before = [*seen(cluster), *_answers(cluster)]
+    cluster.now_us += 1_000
+    cluster.settle()
+    return [*before, *(one for one in seen(cluster) if one not in before)]
+
+
+def change_under_way_is_done(parts: Parts) -> Observed:
+    """n1 removes n3, and is asked for another change before that is committed."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n3",))
+    ask(cluster, "n1", remove=("n2",))
+    return [*seen(cluster), *_answers(cluster)]
+
+
+def _answers(cluster: Cluster) -> Observed:
+    """What the administrator of n1 has been told is done by now."""
+    return [
+        ChangeAnswered(node=HARNESS, inc=1, t_us=cluster.now_us, subject="n1", index=answer.index)
+        for answer in cluster["n1"].replies
+        if answer.result is not None and answer.result.ok
+    ]
+
+
+def snapshot_sent_without_members(parts: Parts) -> Observed:
+    """n4 is away while n2 is removed, and until that is in a snapshot alone."""
+    cluster = led_by_n1(parts, 4, timing=COMPACTING)
+    cluster.cut_off = frozenset({"n4"})
+    ask(cluster, "n1", remove=("n2",))
+    cluster.settle()
+    for number in range(6):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+    cluster.cut_off = frozenset()
+    for _ in range(4):
+        cluster.tick("n1")
+        cluster.settle()
+    return seen(cluster)
 
 
 def learner_never_promoted(parts: Parts) -> Observed:
@@ -295,6 +336,9 @@ SCENARIOS = (
     joint_left_to_its_leader,
     snapshot_has_latest_members,
     candidate_asks_new_voters,
+    snapshot_sent_without_members,
+    change_answered_when_appended,
+    change_under_way_is_done,
     change_answered_at_joint,
     restart_forgets_members_of_snapshot,
 )
