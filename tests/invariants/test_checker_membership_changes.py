@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from msgspec.structs import replace
 
 from raft_chaos.invariants.events import (
