@@ -289,7 +289,8 @@ class MembershipChanges(Checker):
             self.violate(f"{event.subject} answered that a change is done, and no entry says so", event)
             return
         node = self._nodes.get(event.subject)
-        if node is None or node.commit is None or node.commit.index < event.index:
+        is_by_this = node is None or node.started.t_us <= event.t_us  # and not by an earlier incarnation
+        if is_by_this and (node is None or node.commit is None or node.commit.index < event.index):
             self._unknown.setdefault(event.subject, []).append(event)
         self._judge_answer(event)
 

@@ -38,6 +38,7 @@ from raft_chaos.invariants.events import (
     Started,
 )
 from raft_chaos.invariants.pace import Pace
+from raft_chaos.invariants.verdict import Verdict
 
 
 @dataclass(slots=True)
@@ -49,6 +50,15 @@ class _Question:
     first: PreVoteStarted
     granted: dict[str, MessageReceived] = field(default_factory=dict)
     is_enough: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Granted:
+    """A node `stands` after a majority has answered its question, by the `members` that it uses."""
+
+    question: _Question
+    members: Members
+    stands: RoleChanged
 
 
 class PreVoting(Checker):
@@ -69,6 +79,7 @@ class PreVoting(Checker):
         self._told: dict[str, set[tuple[int, int]]] = {}  # the terms of its TimeoutNow, and when these arrived
         self._leading: set[str] = set()  # used only for membership tests
         self._commits: dict[Members, list[CommitAdvanced]] = {}  # of leaders, by the members that they used
+        self._granted: list[_Granted] = []  # those that are not convicted
 
     def handlers(self) -> Handlers:
         if not self._is_owed:
@@ -136,25 +147,31 @@ class PreVoting(Checker):
                 *question.granted.values(),
                 event,
             )
-        elif (committed := self._lacked(question)) is not None:
-            last = question.asked
-            self.violate(
-                f"{who(event)} stood for election in term {event.term}, which a majority had granted, although its log "
-                f"ended with entry {last.last_index} of term {last.last_term}: entry {committed.index} of term "
-                f"{committed.term} had been committed before it asked",
-                committed,
-                question.first,
-                last if last is not question.first else None,
-                *question.granted.values(),
-                event,
-            )
+        elif question.asked.last_term is not None:
+            granted = _Granted(question, self._members(event.node), event)
+            if not self._convicts(granted):
+                self._granted.append(granted)
 
-    def _lacked(self, question: _Question) -> CommitAdvanced | None:
-        """The last entry committed before the question, if the log of who asked is less up to date."""
-        asked, first = question.asked, question.first
-        if asked.last_term is None or asked.last_index is None:
-            return None
-        commits = reversed(self._commits.get(self._members(asked.node), ()))
-        before = next((one for one in commits if one.t_us < first.t_us), None)
-        is_older = before is not None and (asked.last_term, asked.last_index) < (before.term, before.index)
-        return before if is_older else None
+    def _convicts(self, granted: _Granted) -> bool:
+        question, event = granted.question, granted.stands
+        last, commits = question.asked, self._commits.get(granted.members, ())
+        ended = (last.last_term or 0, last.last_index or 0)
+        before = (one for one in commits if one.t_us < question.first.t_us and (one.term, one.index) > ended)
+        if (committed := max(before, key=lambda one: one.index, default=None)) is None:
+            return False
+        self.violate(
+            f"{who(event)} stood for election in term {event.term}, which a majority had granted, although its log "
+            f"ended with entry {last.last_index} of term {last.last_term}: entry {committed.index} of term "
+            f"{committed.term} had been committed before it asked",
+            committed,
+            question.first,
+            last if last is not question.first else None,
+            *question.granted.values(),
+            event,
+        )
+        return True
+
+    def verdict(self) -> Verdict:
+        """Judges again who was not convicted: nodes report in any order, so that of a commit may have come since."""
+        self._granted = [granted for granted in self._granted if not self._convicts(granted)]
+        return super().verdict()

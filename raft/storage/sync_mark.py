@@ -6,7 +6,8 @@ power failure can set it back by that many records. Then bytes above the mark th
 records that were acknowledged and damaged later. Nothing on the disk can tell which, and the log line about the cut
 says so.
 
-The mark of a log with a base says the base too, so that the mark of an earlier file means nothing to a newer one.
+The mark says the log's base too, so that the mark of an earlier file means nothing to a newer one. It is always as
+long: of a file that grows, a power failure may leave the new bytes with the old length.
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ from __future__ import annotations
 import zlib
 
 SYNCED = "raft.wal.synced"
-"""A size of the log in bytes (8 bytes, big-endian), the index of its base if it has one (8 bytes), and the CRC-32 of
-these bytes."""
+"""A size of the log in bytes (8 bytes, big-endian), the index of its base (8 bytes; in older files only if it has one),
+and the CRC-32 of these bytes."""
 MARK_SYNCED_EVERY = 256
 
 
 def encode_mark(size: int, base_index: int) -> bytes:
-    body = size.to_bytes(8, "big")
-    if base_index:
-        body += base_index.to_bytes(8, "big")
+    body = size.to_bytes(8, "big") + base_index.to_bytes(8, "big")
     return body + zlib.crc32(body).to_bytes(4, "big")
 
 

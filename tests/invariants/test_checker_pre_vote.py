@@ -150,6 +150,7 @@ def test_it_lacks_an_entry_that_was_committed_before_it_asked() -> None:
         "entry 9 of term 2: entry 7 of term 3 had been committed before it asked"
     )
     assert violation.witness == (commits(100), asked, *GRANTED, stands(165, 5))
+    assert said(asked, *GRANTED, stands(165, 5), LED, commits(100)) == [violation.message], "nodes report in any order"
 
 
 @pytest.mark.parametrize(("last_term", "last_index", "lacks"), [(3, 6, True), (3, 7, False), (4, 1, False)])
