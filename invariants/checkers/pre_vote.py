@@ -148,9 +148,9 @@ class PreVoting(Checker):
                 event,
             )
         elif question.asked.last_term is not None:
-            granted = _Granted(question, self._members(event.node), event)
-            if not self._convicts(granted):
-                self._granted.append(granted)
+            stood = _Granted(question, self._members(event.node), event)
+            if not self._convicts(stood):
+                self._granted.append(stood)
 
     def _convicts(self, granted: _Granted) -> bool:
         question, event = granted.question, granted.stands
