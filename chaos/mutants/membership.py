@@ -149,9 +149,10 @@ class SnapshotSentWithoutMembers(Core):
 class ChangeAnsweredWhenAppended(Replica):
     def submit(self, token: Any, command: bytes, now_us: int) -> bool:
         is_taken = super().submit(token, command, now_us)
-        index, (term, latest, _) = next(reversed(self._waiting.items()), (0, (0, None, 0)))
+        index, (term, latest, size) = next(reversed(self._waiting.items()), (0, (0, None, 0)))
         if is_taken and latest == token and decode_change(command) is not None:
-            self._waiting[index] = (term, None, 0)
+            del self._waiting[index]
+            self._waiting_bytes -= size
             self._replies.append(Reply(token, index, term, Result(True)))
         return is_taken
 
