@@ -54,6 +54,7 @@ from raft_chaos.invariants.checkers.node_logs import NodeLogs
 from raft_chaos.invariants.checkers.pre_vote import PreVoting
 from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.quorum_log import QuorumLog
+from raft_chaos.invariants.checkers.read_index import ReadIndex
 from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.checkers.stable_leadership import StableLeadership
@@ -105,6 +106,7 @@ class Judge:
         self._past = CausalPast(configuration)
         self._keys = ClientKeys()
         self._leaderships = Leaderships()
+        self._read_index = ReadIndex()
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [
             ElectionSafety(),
@@ -135,6 +137,7 @@ class Judge:
             StableLeadership(self._leaderships),
             Efficiency(pace),
             LogBounded(pace),
+            self._read_index,
         ]
         judged = [checker for checker in event_checkers if has_times or not checker.goes_by_time]
         if not configuration.all_vote:  # what is owed to all nodes is owed to the members alone
@@ -223,6 +226,8 @@ class Judge:
         self._observe(self._stale_reads, op)
         if op.consistency == "stale":
             return  # it is no part of the linearizable history
+        if op.consistency is not None:
+            self._observe(self._read_index, op)
         self._linearizability.observe_op(op)
         try:
             ended = self._keys.observe(op)
@@ -237,7 +242,7 @@ class Judge:
             except Exception as error:
                 self._failed((checker,), error)
 
-    def _observe(self, checker: TotalQueue | StaleReads, op: Op) -> None:
+    def _observe(self, checker: TotalQueue | StaleReads | ReadIndex, op: Op) -> None:
         if checker.invariant in self._failures:
             return
         try:

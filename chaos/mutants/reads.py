@@ -33,6 +33,12 @@ class ReadIndexTooEarly(Core):
         return True
 
 
+class ReadIndexIsApplied(Core):
+    def _begin_round(self) -> None:
+        super()._begin_round()
+        self._reads.read_index = min(self._reads.read_index, self.last_applied)
+
+
 class ReadIndexWithoutRound(Core):
     def _is_confirmed(self, number: int) -> bool:
         return True
@@ -84,6 +90,13 @@ READS = (
         "etcd #7331, TiKV #6340",
         ("linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(core=ReadIndexTooEarly),
+    ),
+    Mutant(
+        "read_index_is_applied",
+        "a leader takes what it has applied as a read index, although more is committed",
+        "a classic mistake of ReadIndex (thesis, §6.4)",
+        ("read_index",),
+        Parts(core=ReadIndexIsApplied),
     ),
     Mutant(
         "read_index_without_round",

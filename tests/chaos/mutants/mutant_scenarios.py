@@ -849,6 +849,25 @@ def read_index_too_early(parts: Parts) -> Observed:
     return _written_then_read(cluster, "n1", "n2")
 
 
+def read_index_is_applied(parts: Parts) -> Observed:
+    """n2 and n3 have A on disk, so n1 commits it; its own disk is slow, so it has not applied A when a client reads."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    for follower in ("n2", "n3"):
+        exchange(cluster, "n1", follower)
+    cluster.now_us += 5_000
+    asked = Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=cluster.now_us)
+    ops = [msgspec.structs.replace(asked, consistency="read_index")]
+    cluster.read("n1", "x")
+    exchange(cluster, "n1", "n2")
+    cluster.now_us += 5_000
+    if (shown := next((one for one in cluster["n1"].replies if one.is_read), None)) is not None:
+        ops.append(ok(msgspec.structs.replace(ops[0], type="ok", t_us=cluster.now_us, node="n1", inc=1), shown))
+    cluster.persist_all("n1")
+    return [*cluster.all_events(), *ops]
+
+
 def _takes_over(cluster: Cluster, name: str, voter: str) -> None:
     """A node is elected by this voter, and commits A with it. No other node hears of it."""
     exchange(cluster, name, voter)
@@ -993,6 +1012,7 @@ SCENARIOS: dict[str, Scenario] = {
         *membership_scenarios.SCENARIOS,
         *snapshot_scenarios.SCENARIOS,
         read_index_too_early,
+        read_index_is_applied,
         read_index_without_round,
         no_read_index,
         read_joins_round_under_way,
