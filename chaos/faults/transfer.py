@@ -96,11 +96,15 @@ class Transfer(OnNodes, frozen=True, tag="transfer"):
         at.begin([leader, to])
         at.injected(f"{leader} is to hand over to {to}")
         began: list[str] = []
+        lasting = False  # whether one that was asked in vain led on
         while len(began) < ASKS and not at.is_over and world.current_leader() != to:
+            asked = world.current_leader()
             began.append(await self._ask(at, world, to))
+            lasting |= asked is not None and world.current_leader() == asked
         leads, who = world.current_leader() == to, " ".join(filter(None, began)) or "no leader"
         how = f"{who} began to hand over to {to}, which {'leads' if leads else 'does not lead'}"
-        at.healed(Effect(leads and any(began), how, f"only {leader} has a vote" if to == leader else ""))
+        moot = f"only {leader} has a vote" if to == leader else "" if any(began) or lasting else "nobody led on"
+        at.healed(Effect(leads and any(began), how, moot))
 
     async def _ask(self, at: Strike, world: Transfers, to: str) -> str:
         """Asks the leader once, and waits until the target leads. Returns who began to hand over; "" if nobody did."""

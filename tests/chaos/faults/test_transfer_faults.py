@@ -76,6 +76,15 @@ def test_a_leader_that_does_not_begin_to_is_said_so() -> None:
     assert stage.seen() == (False, "no leader began to hand over to n3, which does not lead", "")
 
 
+def test_one_that_is_asked_when_it_leads_no_longer_cannot_begin_to() -> None:
+    stage = Stage(leader="n2")
+    stage.world.deaf_to_transfers.add("n3")
+    stage.world.hanging.add("n2")
+    stage.at(50, lambda: setattr(stage.world, "leading", None))
+    stage.play(fault("f1", 10, Transfer(["n3"]), 300))
+    assert stage.seen()[::2] == (False, "nobody led on")
+
+
 @pytest.mark.parametrize("nodes", [["leader"], ["others"], ["n1", "n2"], ["leader@f0"]])
 def test_the_target_is_a_single_node_and_not_the_leader(nodes: list[str]) -> None:
     with pytest.raises(ScheduleError, match=r"f1: (action\.nodes: |it follows)"):
