@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.state.messages import MAX_CHUNK_BYTES, MAX_ENTRIES
 
-MOST_TINY, BYTES_PER_ENTRY, WHOLE_EACH = 200, 16, 3
-"""A `snapshot_every` up to this is tiny, and so are the parts then: so many bytes for each of its entries. But each
-third number has whole snapshots: a node meets other situations where one message is enough to install one."""
+MOST_TINY, BYTES_PER_ENTRY, LEAST_WHOLE, WHOLE_EACH = 200, 16, 5, 3
+"""A `snapshot_every` up to the first is tiny, and so are the parts then: so many bytes for each of its entries. But each
+third number, from the least whole one on, has whole snapshots: a node meets other situations where one message is
+enough to install one."""
 MOST_DRIFT = 1.25
 """How many times as fast as another one a node's clock may run, for reads by a lease to be linearizable: the "clock
 drift bound" of the thesis, §6.4.1, which leaves it to the implementation. A quartz drifts by less than 0.01 %; this
@@ -46,7 +47,8 @@ class Timing(msgspec.Struct, frozen=True):
         """The same for nodes that have these features. A tiny `snapshot_every` mostly comes with tiny parts of
         snapshots, so that a small state has several, too."""
         every = features.snapshot_every
-        has_tiny_parts = 0 < every <= MOST_TINY and every % WHOLE_EACH
+        is_whole = every >= LEAST_WHOLE and every % WHOLE_EACH == 0
+        has_tiny_parts = 0 < every <= MOST_TINY and not is_whole
         chunk_bytes = every * BYTES_PER_ENTRY if has_tiny_parts else self.chunk_bytes
         most = features.max_bytes_in_flight or self.max_bytes_in_flight
         return replace(self, features=features, chunk_bytes=chunk_bytes, max_bytes_in_flight=most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 
@@ -19,3 +20,11 @@ from raft_chaos.raft.state.timing import Timing
 def test_timing_that_cannot_work_is_refused(bad: dict[str, int], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         Timing(**bad)
+
+
+@pytest.mark.parametrize(
+    ("every", "chunk_bytes"),
+    [(0, 1_000_000), (3, 48), (5, 80), (6, 1_000_000), (20, 320), (200, 3_200), (198, 1_000_000), (201, 1_000_000)],
+)
+def test_tiny_snapshots_have_tiny_parts_but_each_third_is_sent_whole(every: int, chunk_bytes: int) -> None:
+    assert Timing().with_features(Features(snapshot_every=every)).chunk_bytes == chunk_bytes
