@@ -9,9 +9,9 @@ from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.state.messages import MAX_CHUNK_BYTES, MAX_ENTRIES
 
 MOST_TINY, BYTES_PER_ENTRY, LEAST_WHOLE, WHOLE_EACH = 200, 16, 5, 3
-"""A `snapshot_every` up to the first is tiny, and so are the parts then: so many bytes for each of its entries. But each
-third number, from the least whole one on, has whole snapshots: a node meets other situations where one message is
-enough to install one."""
+"""A `snapshot_every` up to the first is tiny, and so are the parts then: so many bytes for each of its entries.
+But each third number, from the least whole one on, has whole snapshots: a node meets other situations where one message
+is enough to install one."""
 MOST_DRIFT = 1.25
 """How many times as fast as another one a node's clock may run, for reads by a lease to be linearizable: the "clock
 drift bound" of the thesis, §6.4.1, which leaves it to the implementation. A quartz drifts by less than 0.01 %; this
