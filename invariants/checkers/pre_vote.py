@@ -18,7 +18,8 @@ Why no correct node is convicted:
   late: such an answer counts, as it does in the core. So an entry counts only if it was committed before the first
   question about that term, and the log is that of the last one.
 - A majority had the committed entry on disk, and never deletes it. One of them is in each majority of the same voters;
-  its log is as least as up to date as that entry, so it refuses. Both times are the run's.
+  its log is at least as up to date as that entry, so it refuses. Both times are the run's. A node that has used other
+  members since it asked is not judged: it may have begun to after it stood, which is reported later.
 """
 
 from __future__ import annotations
@@ -127,6 +128,10 @@ class PreVoting(Checker):
         used = self._used.get(node)
         return used.members if used is not None else self._first
 
+    def _used_since(self, node: str) -> int:
+        used = self._used.get(node)
+        return used.t_us if used is not None else 0
+
     def _on_commit(self, event: CommitAdvanced) -> None:
         if event.node in self._leading:  # then the entry is of its term (§5.4.2)
             self._commits.setdefault(self._members(event.node), []).append(event)
@@ -147,7 +152,7 @@ class PreVoting(Checker):
                 *question.granted.values(),
                 event,
             )
-        elif question.asked.last_term is not None:
+        elif question.asked.last_term is not None and self._used_since(event.node) <= question.first.t_us:
             stood = _Granted(question, self._members(event.node), event)
             if not self._convicts(stood):
                 self._granted.append(stood)

@@ -181,5 +181,14 @@ def test_other_members_may_have_committed_it() -> None:
     assert said(LED, commits(100), uses(110, "n1", "n3", "n4"), asks_with(150, 2, 9), *GRANTED, stands(165, 5)) == []
 
 
+def test_members_that_it_uses_since_it_asked_may_not_be_those_that_granted() -> None:
+    """It reports at once that it uses others, and only later that it stood before."""
+    three = Members(voters=("n1", "n2", "n3"))
+    leads = [LED, ConfigurationUsed(node="n2", inc=1, t_us=95_000, index=2, members=three), commits(100)]
+    asked = asks_with(150, 2, 9)
+    assert len(said(*leads, uses(140, "n1", "n2", "n3"), asked, *GRANTED, stands(165, 5))) == 1
+    assert said(*leads, asked, *GRANTED, uses(170, "n1", "n2", "n3"), stands(165, 5)) == []
+
+
 def test_a_file_of_an_older_version_does_not_say_where_its_log_ended() -> None:
     assert said(LED, commits(100), asks(150, 5), *GRANTED, stands(165, 5)) == []
