@@ -4,8 +4,7 @@ In plain Raft a leader gives up only for a larger term. With CheckQuorum (Ongaro
 own term, once no majority, itself included, has answered for the shortest election timeout.
 
 - Too soon: it stepped down in its own term, although a majority had acknowledged entries of this term within that time.
-- Too soon, too: the leader has no vote in its own configuration, so it leads until that is committed (§6), and stepped
-  down before.
+- Too soon as well: it has no vote in its own configuration, and stepped down before that was committed (§6).
 - Too late, if the cluster has CheckQuorum: it sent AppendEntries although no majority had answered for that time and a
   heartbeat interval more. It looks whether it still has its majority whenever a heartbeat is due.
 
@@ -154,8 +153,8 @@ class CheckQuorum(Checker):
         recent = [one for one in led.acknowledged.values() if event.t_us - one.t_us < self._shortest_us - TOLERANCE_US]
         recent.sort(key=lambda one: -one.t_us)
         needed = self._needed(led, [one.sender for one in recent])
-        if needed is None:
-            return
+        if needed is None or led.members_us > event.t_us:
+            return  # or it uses these members only since it stepped down, which is reported later
         counted = recent[:needed]
         from_us = counted[-1].t_us if counted else event.t_us
         message = (

@@ -213,6 +213,8 @@ def test_a_leader_without_a_vote_leads_until_that_is_committed(reported: list[Ev
     assert not said(uses(110, "n2", "n3"), answer(150, "n2"), GONE, *reported), "it has lost its majority"
     committed = uses(110, "n2", "n3"), answer(150, "n2"), answer(150, "n3"), commits(200, 5), GONE
     assert not said(*committed, *reported), "it has reported the commit before"
+    later = answer(150, "n2"), answer(150, "n3"), uses(210, "n2", "n3"), GONE
+    assert not said(*later, *reported), "it uses these members since it stepped down"
 
 
 def test_a_leader_must_step_down_by_the_members_that_it_uses() -> None:
