@@ -24,6 +24,7 @@ class File:
         self.opens = 0
         self.undoable = 0  # changes of it that may be undone
         self.removed = 0  # names that it has lost, and may have again
+        self.owes = False  # whether an fsync of it would still make older changes of names durable
         self.changed = 0
         self.journalled = 0
         self._content: int | None = None
@@ -40,7 +41,7 @@ class File:
     @property
     def is_held(self) -> bool:
         """Whether somebody may still ask for it."""
-        return bool(self.lookups or self.opens or self.undoable or self.removed)
+        return bool(self.lookups or self.opens or self.undoable or self.removed or self.owes)
 
     @property
     def content(self) -> int:

@@ -162,6 +162,7 @@ class Unsynced:
         self._places = 0
         self._names: deque[NameChange] = deque()
         self._content: dict[File, list[ContentChange]] = {}
+        self._owing: dict[File, None] = {}
 
     def wrote(self, file: File, offset: int, length: int, old: bytes, size: int) -> None:
         grew = offset + length > size
@@ -201,10 +202,14 @@ class Unsynced:
 
     def sync(self, file: File, data_only: bool) -> None:
         """An fsync of the file or folder, or an fdatasync: what it makes durable is never undone."""
+        if data_only:  # a later fsync makes more names durable, so the place of its last change is not forgotten
+            file.owes = True
+            self._owing[file] = None
         self._forget_content(file)
         upto = file.journalled if data_only else file.changed
         while self._names and self._names[0].place <= upto:
             self._is_durable(self._names.popleft())
+        self._owe_less()
 
     def lose(self, keep_permille: int) -> Lost:
         """Undoes all but the first changes: this many thousandths of the written bytes stay. A change of a name or size
@@ -227,10 +232,18 @@ class Unsynced:
             if isinstance(name_change, Renamed) and name_change.grave is not None:
                 self._settle(name_change.grave.file)
         self._names.clear()
+        self._owe_less()
         for file in list(self._content):
             self._forget_content(file)
         written = sum(change.length - kept for change, kept in undone if isinstance(change, Written))
         return Lost(written, sum(not isinstance(change, ContentChange) for change, _ in undone))
+
+    def _owe_less(self) -> None:
+        """A file owes nothing once each name that changed before its last change is durable, or lost."""
+        for file in [file for file in self._owing if not (self._names and self._names[0].place <= file.changed)]:
+            del self._owing[file]
+            file.owes = False
+            self._settle(file)
 
     def _forget_content(self, file: File) -> None:
         self._unpin([file] * len(self._content.pop(file, ())))

@@ -5,6 +5,7 @@ What it needs stands in `browsing`.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def home(server: Server) -> str:
 
 @pytest.mark.live
 def test_a_run_is_watched_from_its_first_events_to_its_report(browser: Any, runs: Path, tmp_path: Path) -> None:
-    plan = schedule([], safety_us=(700_000, 6_000_000), liveness_us=1_000_000, every_us=40_000)
+    plan = schedule([], safety_us=(700_000, 60_000_000), liveness_us=1_000_000, every_us=40_000)
     with background(RAFT_CHAOS, "serve", str(runs)) as server:
         eventually("it says where it is", lambda: server.stdout.endswith("/\n"))
         shown = opened(browser, server.stdout.strip())
@@ -65,6 +66,7 @@ def test_a_run_is_watched_from_its_first_events_to_its_report(browser: Any, runs
             assert drawing.evaluate("one => one === document.activeElement"), "what is new takes no focus"
             assert shown.part()[1] > earlier, "the whole run is shown, and stays so"
             pictured(page, "serve-live", whole=False)
+            run.process.send_signal(signal.SIGINT)  # long before its time, so that a slow browser does not miss it
             page.wait_for_selector(".badge.running", state="detached", timeout=PATIENCE_MS)  # the report is there
             page.wait_for_selector("#table-invariants", timeout=PATIENCE_MS)
             run.process.wait(60)

@@ -169,6 +169,19 @@ def test_an_fdatasync_of_bytes_in_place_says_nothing_about_names(disk: Disk) -> 
     assert disk.tree() == {"d": None, "log": b"y"}
 
 
+def test_an_fsync_after_the_fdatasync_still_makes_older_names_durable(disk: Disk) -> None:
+    """Although nobody has the file open meanwhile, and nothing of it can be lost: its inode is in the journal."""
+    disk.create("a")
+    disk.write("a", 0, b"old")
+    disk.sync("a")
+    disk.create("b")
+    disk.write("a", 0, b"new")
+    disk.sync("a", data_only=True)
+    disk.sync("a")
+    assert disk.folder.lose(0) == Lost(0, 0)
+    assert disk.tree() == {"d": None, "a": b"new", "b": b""}
+
+
 def test_the_first_unsynced_bytes_can_stay_and_the_last_write_be_torn(disk: Disk) -> None:
     disk.create("a")
     disk.write("a", 0, b"0123456789")
