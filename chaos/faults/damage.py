@@ -25,6 +25,7 @@ from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.faults.names import group_of, tally
 from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
 from raft_chaos.chaos.faults.strike import Effect, Strike
+from raft_chaos.chaos.faults.survivors import lives_on
 
 How: TypeAlias = Literal["bit_flip", "truncation", "lost_write", "misdirected_write", "lost_file"]
 
@@ -97,6 +98,10 @@ class AtRest(Restart, frozen=True):
         """Kills only the processes: all that they wrote reaches the disks, so nothing but the damage is missing."""
         world, processes, nodes = at.can(Damages), at.can(Processes), self.hit(at)
         at.begin(nodes)
+        if not lives_on(at, damaged=nodes):
+            at.injected("nothing", ())
+            at.healed(Effect(False, "nothing was damaged", "the members that are left would have no quorum"))
+            return
         hit = await processes.kill(dict.fromkeys(nodes, WHOLE_PERMILLE))
         how = Damage(self.kind(), self.at_permille)  # type: ignore[arg-type]  # the kinds' names are those of `How`
         did = {node: await world.damage(node, how) for node in hit}

@@ -19,6 +19,7 @@ from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some
 from raft_chaos.chaos.faults.domain import Domain, built, some_of
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.strike import Capability, Effect, Strike
+from raft_chaos.chaos.faults.survivors import LEAVING, lives_on
 from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, is_satisfied
 
 ASK_US, RETRY_US = 1_000_000, 20_000
@@ -112,10 +113,16 @@ class Membership(OnNodes, frozen=True, tag="membership"):
         nodes, ends_us = self.hit(at), at.now_us + at.duration_us
         administrator = _Administrator(at)
         at.begin(nodes)
+        if not lives_on(at, leaving=nodes):
+            at.injected("remove nobody", ())
+            at.healed(Effect(False, "nobody left", "too many of those that would be left are damaged"))
+            return
+        at.lay(LEAVING, dict.fromkeys(nodes, True))
         at.injected(f"remove {' '.join(nodes)} from the cluster")
         gone = await administrator.sees_to("remove", nodes, ends_us)
         await at.hold(max(0, ends_us - at.now_us))
         back = await administrator.brings_back(nodes)
+        at.lift(LEAVING)
         told = f"{' '.join(nodes)} {'left' if gone else 'did not leave'}, and {'vote again' if back else 'do not vote'}"
         # Where no leader commits a change in all this time, there is nothing that it could act on.
         at.healed(Effect(gone and back, told, "" if gone else "no leader removed anybody"))

@@ -98,9 +98,12 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         at.injected(f"{self.shape}: {told}", links=links)
         await at.hold(at.duration_us)
         world.set_links(at.lift(LINKS))
-        after = world.link_counters()
+        on = {link: _since(before[link], counters) for link, counters in world.link_counters().items()}
         apart = [node for node in outsiders if node in at.outsiders]
-        at.healed(_cut(grudge, {link: _since(before[link], after[link]) for link in links}, world, apart))
+        seen = _cut(grudge, {link: on[link] for link in links}, world, apart)
+        if not seen.effective and not seen.excuse and _is_beside(at.leader, on, links):
+            seen = Effect(False, seen.effect, "nothing was sent there, while frames passed elsewhere")
+        at.healed(seen)
 
     def isolated(self, leader: str | None) -> str | None:
         return leader if self.shape == "isolate_leader" else None
@@ -149,6 +152,14 @@ def _cut(
         unexplained = unexplained or not (quiet or unanswered or apart)
     told = f"{held} {world.traffic.unit} held back" + (f", none {'; '.join(silent)}" if silent else "")
     return Effect(held > 0 and not unexplained, told, "" if held or unexplained else no_members(outsiders))
+
+
+def _is_beside(leader: str | None, on: Mapping[Link, _OnLink], cut: Sequence[Link]) -> bool:
+    """Whether the nodes at its ends sent each other nothing, while frames passed elsewhere. It struck while nobody led,
+    and another node was elected: followers need not talk to each other."""
+    quiet = not any(on[link].held or on[link].others for link in cut)
+    elsewhere = any(seen.others for link, seen in on.items() if link not in cut)
+    return quiet and elsewhere and not any(leader in link for link in cut)
 
 
 def _directions(grudge: Mapping[str, Sequence[str]]) -> list[tuple[list[str], list[str]]]:

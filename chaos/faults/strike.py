@@ -79,6 +79,11 @@ class Strike(Protocol):
         ...
 
     @property
+    def damaged(self) -> list[str]:
+        """The nodes that a fault has damaged for good."""
+        ...
+
+    @property
     def now_us(self) -> int: ...
 
     @property

@@ -135,6 +135,11 @@ class FaultLog:
         were damaged for good."""
         return [node for node in self._nodes if node in self._touched and node not in self._ended]
 
+    @property
+    def damaged(self) -> list[str]:
+        """The nodes that were damaged for good so far."""
+        return list(self._ended)
+
     def isolates(self, node: str) -> bool:
         """Whether a fault in force isolates the node as the leader: it then leads nobody, whatever it reports."""
         return node in self._isolated.values()

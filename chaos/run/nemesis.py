@@ -198,6 +198,10 @@ class _Strike:
         return self._nemesis.outsiders
 
     @property
+    def damaged(self) -> list[str]:
+        return self._nemesis.log.damaged
+
+    @property
     def now_us(self) -> int:
         return self._nemesis.tasks.now_us
 

@@ -10,6 +10,7 @@ from builders.scripted_world import NODES, Stage
 from raft_chaos.chaos.faults.action import nodes_of
 from raft_chaos.chaos.faults.at_rest import BitFlip, LostFile, LostWrite, MisdirectedWrite, Truncation
 from raft_chaos.chaos.faults.damage import AtRest, Damage
+from raft_chaos.chaos.faults.membership import Membership
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.config import ScheduleConfig
@@ -44,6 +45,22 @@ def test_where_nothing_can_be_damaged_the_fault_is_excused_and_the_node_comes_ba
     stage.play(fault("f1", 10, Truncation(["n2"], 0, 5)))
     assert stage.seen() == (False, "nothing was damaged", "no data that a node would miss")
     assert stage.log.touched == ["n2"]
+
+
+def test_no_node_is_damaged_whose_loss_would_leave_the_members_without_a_quorum() -> None:
+    """Of three members one may be damaged; of the two that are left while another leaves, none. And the reverse."""
+    for flip_us, leave_us, refused in ((50, 10, "f1"), (10, 50, "f2")):
+        stage = Stage(leader="n2")
+        stage.play(fault("f1", flip_us, BitFlip(["n3"], 300, 5)), fault("f2", leave_us, Membership(["n1"]), 300))
+        why = {
+            "f1": (False, "nothing was damaged", "the members that are left would have no quorum"),
+            "f2": (False, "nobody left", "too many of those that would be left are damaged"),
+        }
+        assert stage.seen(refused) == why[refused]
+        assert len(stage.asked("damage")) == (refused == "f2") and stage.injected(refused).targets in ((), ("n1",))
+    stage = Stage(leader="n2", members=["n1", "n2"])
+    stage.play(fault("f1", 10, BitFlip(["n3"], 300, 5)), fault("f2", 50, BitFlip(["n1"], 300, 5)))
+    assert [what[2] for what in stage.asked("damage")] == ["n3"], "who is no member may be damaged"
 
 
 def test_a_damaged_node_owes_nothing_and_excuses_every_later_fault_on_it() -> None:

@@ -75,6 +75,22 @@ def test_without_heartbeats_who_is_not_heard_has_nothing_to_answer() -> None:
         assert stage.seen()[0] is False
 
 
+def test_a_cut_between_followers_has_nothing_to_act_on_while_they_send_each_other_nothing() -> None:
+    """Unless the leader was at one of its ends, or nothing passed anywhere."""
+    nothing = "nothing was sent there, while frames passed elsewhere"
+    apart: Grudge = {"n1": ["n3"], "n3": ["n1"]}
+    for leader, elsewhere, excuse in ((None, 3, nothing), ("n1", 3, ""), (None, 0, "")):
+        stage = Stage(leader=leader)
+        stage.count(50, ("n2", "n1"), "forwarded", elsewhere)
+        stage.play(fault("f1", 10, Partition("majorities_ring", apart), 100))
+        assert stage.seen() == (False, "0 frames held back, none n3 > n1; n1 > n3", excuse)
+    stage = Stage(leader=None)
+    stage.count(50, ("n2", "n1"), "forwarded", 3)
+    stage.count(50, ("n1", "n3"), "forwarded", 1)  # this the cut should have held back
+    stage.play(fault("f1", 10, Partition("majorities_ring", apart), 100))
+    assert stage.seen()[::2] == (False, "")
+
+
 def test_a_cut_of_a_node_that_is_no_member_has_nothing_to_act_on() -> None:
     stage = Stage(members=["n1", "n2"]).play(fault("f1", 10, Partition("one", N3_ALONE), 100))
     assert stage.seen() == (
