@@ -106,7 +106,7 @@ class Judge:
         self._past = CausalPast(configuration)
         self._keys = ClientKeys()
         self._leaderships = Leaderships()
-        self._read_index = ReadIndex()
+        self._read_index = ReadIndex(pace, configuration)
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [
             ElectionSafety(),

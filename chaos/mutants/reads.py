@@ -53,6 +53,16 @@ class ReadJoinsRoundUnderWay(Core):
         return True
 
 
+class ReadConfirmedByOne(Core):
+    def _is_confirmed(self, number: int) -> bool:
+        return super()._is_confirmed(number) or any(one.round >= number for one in self.progress.values())
+
+
+class ReadConfirmedByEarlierRound(Core):
+    def _is_confirmed(self, number: int) -> bool:
+        return super()._is_confirmed(number - 1)
+
+
 class LeaseTooLong(Core):
     def _lease_us(self) -> int:
         return 2 * self.timing.election_timeout_max_us
@@ -102,15 +112,29 @@ READS = (
         "read_index_without_round",
         "a leader answers a read by ReadIndex at once, and hears only later from a majority that it still leads",
         "d-engine #381, akka-raft #65",
-        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        ("linearizability", "acknowledged_writes", "monotonic_reads", "read_index"),
         Parts(core=ReadIndexWithoutRound),
     ),
     Mutant(
         "read_joins_round_under_way",
         "a read joins the round of heartbeats that is under way, although these were sent before it came",
         "a classic mistake of ReadIndex (thesis, §6.4)",
-        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        ("linearizability", "acknowledged_writes", "monotonic_reads", "read_index"),
         Parts(core=ReadJoinsRoundUnderWay),
+    ),
+    Mutant(
+        "read_confirmed_by_one",
+        "a leader answers a read by ReadIndex once one other node has answered its round, whatever a majority is",
+        "a classic mistake of ReadIndex (thesis, §6.4)",
+        ("read_index",),
+        Parts(core=ReadConfirmedByOne),
+    ),
+    Mutant(
+        "read_confirmed_by_earlier_round",
+        "the answers to the round before confirm a read by ReadIndex, although that was sent before it came",
+        "a classic mistake of ReadIndex (thesis, §6.4)",
+        ("read_index",),
+        Parts(core=ReadConfirmedByEarlierRound),
     ),
     Mutant(
         "lease_too_long",

@@ -11,6 +11,20 @@ Why no correct node is convicted: the read came after the client asked, so the n
 one. An incarnation's commit index never goes back, and it waits until it has applied all of that. The report of a
 commit may come later, since it may wait for the disk, but has the time of the commit; so all are judged at the end.
 Both times are the run's. Reads that are stale by intent (`stale_reads`) promise nothing of the kind.
+
+A leader that was replaced may not know what is committed. So before it answers a read by ReadIndex, a majority, itself
+included, must have answered what it sent after the read had come: whoever did, had not voted in a later term by then.
+`linearizability` sees that a round is missing only if the leader was replaced in that moment, and the key written.
+
+Violated as well: the answer came although no majority had answered requests that the leader had sent since the client
+asked.
+
+Why no correct node is convicted: the read came after the client asked, and the round for it began after that. Each
+answer that counts is to a message of this round or of a later one, and came before the read was answered. Whoever
+answers has received that message before, and its own reports have that order (`round_trips`). They do not say which
+message an answer is to, so an answer to an earlier one may count as well: that convicts nobody. Each configuration
+will do that the node used between the two times; it reports at once which one it uses. A read by a lease needs no
+round of its own.
 """
 
 from __future__ import annotations
@@ -18,16 +32,26 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
-from raft_chaos.invariants.events import CommitAdvanced
+from raft_chaos.invariants.checkers.configuration import Configuration
+from raft_chaos.invariants.checkers.round_trips import RoundTrips
+from raft_chaos.invariants.events import CommitAdvanced, ConfigurationUsed, Members
 from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 
 TOLERANCE_US = 1_000
 """In real time the client and the node read the clock at different moments."""
 
 
+CONFIRMED = (
+    "The leader answers a read once a majority has acknowledged a round of heartbeats that began after it came "
+    "(thesis, §6.4)."
+)
+
+
 class ReadIndex(Checker):
-    """What a read without a log entry sees, by the commits that its node has reported."""
+    """What a read without a log entry sees, by the commits that its node has reported; and for our own Raft, whose
+    messages are known, that a majority confirmed it."""
 
     invariant = "read_index"
     goes_by_time = True
@@ -35,14 +59,26 @@ class ReadIndex(Checker):
     nothing_judged = "nobody read by ReadIndex or a lease"
     only_if_judged = True
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace | None, configuration: Configuration) -> None:
         super().__init__()
-        self._commits: dict[tuple[str, int], list[CommitAdvanced]] = {}  # by incarnation, in its order
+        self._configuration = configuration
+        self._round_trips = RoundTrips() if pace is not None else None
+        self._used: dict[tuple[str, int], list[ConfigurationUsed]] = {}  # by incarnation, in its order
+        self._commits: dict[tuple[str, int], list[CommitAdvanced]] = {}  # likewise
         self._asked: dict[str, Op] = {}
         self._answered: list[tuple[Op, Op]] = []
 
     def handlers(self) -> Handlers:
-        return {CommitAdvanced: self._on_commit}
+        if self._round_trips is None:
+            return {CommitAdvanced: self._on_commit}
+        return {
+            CommitAdvanced: self._on_commit,
+            ConfigurationUsed: self._on_used,
+            **self._round_trips.handlers(),
+        }
+
+    def _on_used(self, event: ConfigurationUsed) -> None:
+        self._used.setdefault((event.node, event.inc), []).append(event)
 
     def _on_commit(self, event: CommitAdvanced) -> None:
         self._commits.setdefault((event.node, event.inc), []).append(event)
@@ -60,6 +96,8 @@ class ReadIndex(Checker):
         self.violations, self.violation_count = [], 0
         for asked, answer in self._answered:
             self._judge(asked, answer)
+            if answer.consistency == "read_index" and self._round_trips is not None and self._round_trips.are_reported:
+                self._judge_round(self._round_trips, asked, answer)
         return super().verdict()
 
     def _judge(self, asked: Op, answer: Op) -> None:
@@ -76,3 +114,30 @@ class ReadIndex(Checker):
             asked,
             answer,
         )
+
+    def _judge_round(self, round_trips: RoundTrips, asked: Op, answer: Op) -> None:
+        node, inc = answer.node or "", answer.inc or 0
+        from_us, to_us = asked.t_us - TOLERANCE_US, answer.t_us + TOLERANCE_US
+        peers = (peer for peer in self._configuration.nodes if peer != node)
+        confirmed = [node, *(peer for peer in peers if round_trips.answered(node, inc, peer, from_us, to_us))]
+        in_force = self._in_force(node, inc, from_us, to_us)
+        if any(self._configuration.is_quorum(confirmed, members) for members in in_force):
+            return
+        self.violate(
+            f"{answer.op} read {answer.value!r} from {answer.key!r} at {node} (incarnation {inc}), for which since the "
+            f"client asked only {self._configuration.share(confirmed, in_force[-1])} had confirmed that it still leads",
+            asked,
+            answer,
+            rule=CONFIRMED,
+        )
+
+    def _in_force(self, node: str, inc: int, from_us: int, to_us: int) -> list[Members]:
+        """The configurations that the node used at some moment of that time."""
+        members = [self._configuration.first]
+        for used in self._used.get((node, inc), ()):
+            if used.t_us > to_us:
+                break
+            if used.t_us < from_us:
+                members.clear()
+            members.append(used.members)
+        return members

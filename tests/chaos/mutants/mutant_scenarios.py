@@ -828,9 +828,41 @@ def read_joins_round_under_way(parts: Parts) -> Observed:
     cluster.deliver_from("n1", "n3")
     candidate(cluster, "n2")
     _takes_over(cluster, "n2", "n3")
+    cluster.now_us += 5_000
     cluster.read("n1", "x")
     cluster.deliver_from("n3", "n1")
     return _written_then_read(cluster, "n2", "n1")
+
+
+def read_confirmed_by_one(parts: Parts) -> Observed:
+    """Five nodes; n2 alone answers n1's round for a read."""
+    cluster = cluster_of(parts, 5)
+    cluster.elect("n1")
+    return _read_answered_by(cluster, "n2")
+
+
+def read_confirmed_by_earlier_round(parts: Parts) -> Observed:
+    """n1 leads and has answered a read; nobody answers its round for the next one, but somebody asks for a third."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.read("n1", "y")
+    cluster.settle()
+    return _read_answered_by(cluster)
+
+
+def _read_answered_by(cluster: Cluster, *peers: str) -> Observed:
+    """A client reads x at n1, whose round for that reaches only these peers. Then somebody reads z."""
+    cluster.now_us += 5_000
+    asked = Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=cluster.now_us)
+    ops = [msgspec.structs.replace(asked, consistency="read_index")]
+    cluster.read("n1", "x")
+    for peer in peers:
+        exchange(cluster, "n1", peer)
+    cluster.read("n1", "z")
+    cluster.now_us += 5_000
+    if (shown := next((one for one in cluster["n1"].replies if one.is_read and one.token == "x"), None)) is not None:
+        ops.append(ok(msgspec.structs.replace(ops[0], type="ok", t_us=cluster.now_us, node="n1", inc=1), shown))
+    return [*cluster.all_events(), *ops]
 
 
 def read_index_too_early(parts: Parts) -> Observed:
@@ -921,16 +953,17 @@ def lease_survives_transfer(parts: Parts) -> Observed:
 
 
 def _written_then_read(cluster: Cluster, writer: str, reader: str, consistency: Consistency = "read_index") -> Observed:
-    """A was acknowledged by one node; then a client reads x at another one."""
-    ops = [Op(type="invoke", process=0, client="c0", op="c0/0", f="append", key="x", value="a", t_us=0)]
+    """A was acknowledged by one node; then a client reads x at another one, or has just asked for it."""
+    now_us = cluster.now_us
+    ops = [Op(type="invoke", process=0, client="c0", op="c0/0", f="append", key="x", value="a", t_us=now_us - 2)]
     if (written := _answer_to(cluster[writer].replies, A)) is not None:
-        ops.append(ok(Op(type="ok", process=0, client="c0", op="c0/0", f="append", key="x", t_us=1), written))
-    asked = Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=2, consistency=consistency)
+        ops.append(ok(Op(type="ok", process=0, client="c0", op="c0/0", f="append", key="x", t_us=now_us - 1), written))
+    asked = Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=now_us, consistency=consistency)
     ops.append(asked)
     if not cluster[reader].replies:
         cluster.read(reader, "x", consistency=consistency)
     if (shown := next((one for one in cluster[reader].replies if one.is_read and one.token == "x"), None)) is not None:
-        ops.append(ok(msgspec.structs.replace(asked, type="ok", t_us=3, node=reader, inc=1), shown))
+        ops.append(ok(msgspec.structs.replace(asked, type="ok", t_us=now_us + 1, node=reader, inc=1), shown))
     return [*cluster.all_events(), *ops]
 
 
@@ -1016,6 +1049,8 @@ SCENARIOS: dict[str, Scenario] = {
         read_index_without_round,
         no_read_index,
         read_joins_round_under_way,
+        read_confirmed_by_one,
+        read_confirmed_by_earlier_round,
         lease_too_long,
         phantom_contact,
         lease_survives_transfer,

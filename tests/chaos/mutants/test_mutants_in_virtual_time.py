@@ -45,6 +45,8 @@ SEEDS = {
     "loses_quorum_and_leads": (9, 8, 20),
     "pre_vote_without_log_check": (2, 8, 20),
     "read_index_is_applied": (19, 8, 20),
+    "read_confirmed_by_one": (1, 8, 20),
+    "read_confirmed_by_earlier_round": (1, 8, 20),
     "pre_vote_while_led": (10, 8, 20),
     "one_pre_vote_is_enough": (2, 8, 20),
     "pre_votes_accumulate": (2, 8, 20),
