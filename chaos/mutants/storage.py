@@ -16,6 +16,7 @@ from raft_chaos.raft.storage.failing import DiskFailedError
 from raft_chaos.raft.storage.framing import Records
 from raft_chaos.raft.storage.identity import IDENTITY, Identity
 from raft_chaos.raft.storage.log_file import FILE, Batch
+from raft_chaos.raft.storage.sync_mark import SYNCED, encode_mark
 from raft_chaos.raft.storage.wal import WriteAheadLog
 
 
@@ -53,6 +54,12 @@ class MarkIgnored(WriteAheadLog):
         self, records: Records[Batch], first: Batch | None, name: str, *, has_base: bool, synced: int
     ) -> None:
         super()._check_end(records, first, name, has_base=has_base, synced=0)
+
+
+class MarkBeforeSync(WriteAheadLog):
+    def sync(self) -> None:
+        self.disk.overwrite(SYNCED, encode_mark(self._end, self._base_index))
+        super().sync()
 
 
 class ChecksumNotChecked(WriteAheadLog):
@@ -154,6 +161,14 @@ STORAGE = (
         "classic",
         _FORGETS,
         Parts(wal=MarkIgnored),
+    ),
+    Mutant(
+        "mark_before_sync",
+        "how much of the log was synced is written down before it is: a power failure in between leaves a node that "
+        "refuses to start",
+        "classic",
+        ("unexpected_exit", "recovery"),
+        Parts(wal=MarkBeforeSync),
     ),
     Mutant(
         "checksum_not_checked",

@@ -148,7 +148,8 @@ class FaultDisk:
     def lose(self, keep: int, holes: int = 0) -> None:
         """The power fails. The first `keep` of what is unsynced reach the disk, names before bytes.
 
-        If bit n of `holes` is set, name n and block n of each `HOLES` of them do not (`unsynced_names`).
+        If bit n of `holes` is set, name n and block n of each `HOLES` of them do not (`unsynced_names`). Then bytes are
+        written in any order, so overwritten ones may get there: those of file n, unless bit n from the top is set.
         """
         names = len(self.disk.changes)
         left = max(0, keep - names)
@@ -156,6 +157,9 @@ class FaultDisk:
             size = self.unsynced_bytes(name)
             self.let_through(name, left, holes)
             left = max(0, left - size)
+        for place, name in enumerate(self._overwritten):
+            if holes and keep and not _is_hole(holes, HOLES - 1 - place):
+                self.disk.overwrite(name, self._overwritten[name])
         self.disk.let_through([place < keep and not _is_hole(holes, place) for place in range(names)])
         self.forget()
 

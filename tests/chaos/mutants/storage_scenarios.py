@@ -58,6 +58,11 @@ def mark_ignored(parts: Parts) -> Observed:
     return _run(parts, RESTARTED, fault("f2", 600_000, Truncation(["n3"], 500, 0)))
 
 
+def mark_before_sync(parts: Parts) -> Observed:
+    """The power of n3 fails in the middle of a sync: the mark gets to the disk, and a block of the log does not."""
+    return _run(parts, fault("f2", 450_000, KillInSync(["n3"], 1, 1_000, WHOLE_PERMILLE, holes=0b1)))
+
+
 def checksum_not_checked(parts: Parts) -> Observed:
     """A bit in the command of an entry of n3 flips."""
     return _run(parts, RESTARTED, fault("f2", 600_000, BitFlip(["n3"], 404, 0)))
@@ -124,6 +129,7 @@ SCENARIOS = (
     append_error_ignored,
     damage_taken_for_torn_tail,
     mark_ignored,
+    mark_before_sync,
     checksum_not_checked,
     empty_after_lost_log,
     unreadable_log_discarded,

@@ -121,6 +121,7 @@ SEEDS = {
     "read_error_matches_nothing": (15, 8, 20),
     "deleted_entry_read_back": (5, 8, 20),
     "commit_meta_first": (221, 8, 20),
+    "mark_before_sync": (79, 8, 20),
     "read_joins_round_under_way": (18, 8, 20),
     "recovery_not_synced": (15, 8, 20),
     "folder_not_synced": (100, 8, 20),
@@ -139,6 +140,7 @@ MORE_KINDS: dict[str, tuple[FaultKind, ...]] = {
     "recovery_not_synced": ("crash_loop",),
     "folder_not_synced": ("kill_in_sync",),
     "log_cut_before_snapshot": ("kill_in_sync",),
+    "mark_before_sync": ("kill_in_sync",),
 }
 """The kinds of faults that the seeds of these mutants have beside the others."""
 
