@@ -12,6 +12,8 @@ class Pace(msgspec.Struct, frozen=True):
     With `check_quorum` a leader without a majority steps down (Ongaro's thesis, §6.2); with
     `pre_vote` a node asks before it stands for election (§9.6). `first_voters` are the nodes that vote at first, if not
     all do (§6). A node takes a snapshot after `snapshot_every` entries; 0: never.
+    A leader sends a follower no more entries while `bytes_in_flight` bytes of commands are on their way to it; 0 in a
+    file of an earlier version.
     """
 
     heartbeat_us: int
@@ -23,3 +25,4 @@ class Pace(msgspec.Struct, frozen=True):
     pre_vote: bool = False
     first_voters: tuple[str, ...] = ()
     snapshot_every: int = 0
+    bytes_in_flight: int = 0

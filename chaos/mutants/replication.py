@@ -133,6 +133,13 @@ class BytesInFlightLeak(Core):
         progress.bytes_in_flight = max(size, progress.bytes_in_flight)
 
 
+class AnyAnswerOpensWindow(Core):
+    def _on_ack(self, progress: Progress, match_index: int) -> None:
+        super()._on_ack(progress, match_index)
+        progress.flight.clear()
+        progress.bytes_in_flight = 0
+
+
 REPLICATION = (
     Mutant(
         "ack_before_sync",
@@ -239,5 +246,12 @@ REPLICATION = (
         "a classic mistake of flow control (etcd's Inflights)",
         ("recovery", "liveness_under_fault"),
         Parts(core=BytesInFlightLeak),
+    ),
+    Mutant(
+        "any_answer_opens_window",
+        "any answer opens the whole window of bytes on their way again, whatever it acknowledges",
+        "a classic mistake of flow control (etcd's Inflights)",
+        ("efficiency",),
+        Parts(core=AnyAnswerOpensWindow),
     ),
 )

@@ -41,6 +41,7 @@ def pace_of(timing: Timing, schedule: Schedule) -> Pace:
         schedule.header.features.pre_vote,
         first_voters(schedule.header.nodes, schedule.header.features),
         schedule.header.features.snapshot_every,
+        of_schedule(timing, schedule.header).max_bytes_in_flight,
     )
 
 

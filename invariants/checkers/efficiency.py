@@ -3,7 +3,7 @@
 The paper asks for the next heartbeat, for each entry once, and for a retry of what was lost. A leader that sends the
 same again and again keeps the log right, so no other invariant sees it, even when the cluster does nothing else.
 
-Five rules, for c clients with commands of at most e bytes, and a log of b bytes of commands that fits into w messages:
+Six rules, for c clients with commands of at most e bytes, and a log of b bytes of commands that fits into w messages:
 
 1. In one window (a heartbeat interval, at most 50 ms) a node sends each peer at most MOST_TIMES * (1 + w) +
    PER_CLIENT * c requests of one type (AppendEntries, RequestVote, PreVote).
@@ -14,6 +14,8 @@ Five rules, for c clients with commands of at most e bytes, and a log of b bytes
 4. In one leadership a peer that has got a snapshot gets the entries behind it that the leader had by then, and no other
    snapshot before it has them, unless it is silent (`snapshot_transfers`).
 5. In one leadership a peer gets parts of snapshots as it answers, or as heartbeats are due (`snapshot_parts`).
+6. In one leadership a peer gets no more entries while as many bytes of commands are on their way to it as its leader
+   allows (`bytes_in_flight`).
 
 The number of nodes counts, since each pair has its own bounds; the rate, by the clients; restarts and lagging peers, by
 the log. Answers need no rule, since each answers a request.
@@ -30,6 +32,10 @@ Why no correct node is convicted:
 - Measured in 50 seeds of the swarm, 100 commands a second, with one entry in a message, which is the worst: in its
   worst window the right core sent 1.2 * (1 + w) AppendEntries, a 42nd of what is allowed (897 at w = 740), and in its
   worst leadership it sent one peer 2.1 * b bytes, a 26th. RequestVote and PreVote: never more than 2 in a window.
+- What rule 6 takes for bytes on their way, the leader does too: it may count more, for a message that has been
+  acknowledged in part, or after a change of the members. Rejections, snapshots and a new leadership end a count. Of
+  inputs that came together a node reports first that they came, and then what it sent: messages that it sent before it
+  took in a rejection count as if they came after, until it sends what comes before them.
 - All of it is what the node itself reports, in its own order. A node that was stopped or starved sends later, and not
   more; a machine that is slow, or a harness that reads late, makes no window fuller. Copies that the network makes are
   no messages of the sender, and an answer that comes twice moves nothing at a correct leader.
@@ -44,6 +50,7 @@ from dataclasses import dataclass
 
 from raft_chaos.invariants.checkers.acknowledged import Acknowledged
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.bytes_in_flight import BytesInFlight
 from raft_chaos.invariants.checkers.disturbed import RightClocks
 from raft_chaos.invariants.checkers.messages import ACCEPTED, APPEND, INSTALLED, SNAPSHOT, when_received, when_sent
 from raft_chaos.invariants.checkers.snapshot_parts import SnapshotParts
@@ -64,6 +71,7 @@ MOST_TIMES = 50
 PER_CLIENT = 100
 LONGEST_WINDOW_US = 50_000
 REQUESTS = (APPEND, "RequestVote", "PreVote")
+FLOW_CONTROL = "A leader sends entries without waiting for answers, up to a limit in bytes (thesis, §10.2.2)."
 SILENT_TIMEOUTS = 5
 """A peer that acknowledges nothing for so many of the longest election timeouts may get another snapshot: half of the
 time for which our leaders wait."""
@@ -83,7 +91,7 @@ class _Sent:
 class _Node:
     """The current incarnation of a node, its leadership if it leads, and its window."""
 
-    __slots__ = ("acknowledged", "brought", "ends_us", "last_index", "parts", "sent", "size", "transfers")
+    __slots__ = ("acknowledged", "brought", "ends_us", "flight", "last_index", "parts", "sent", "size", "transfers")
 
     def __init__(self, ends_us: int) -> None:
         self.ends_us = ends_us
@@ -94,6 +102,7 @@ class _Node:
         self.acknowledged: Acknowledged | None = None
         self.transfers: SnapshotTransfers | None = None
         self.parts: SnapshotParts | None = None
+        self.flight: BytesInFlight | None = None
         self.brought: dict[str, int] = {}
         """By follower, the bytes of commands that this leadership sent it in the windows that are over."""
         self.sent: dict[tuple[str, str], _Sent] = {}
@@ -165,13 +174,17 @@ class Efficiency(Checker):
         leads = event.role == "leader"
         node.acknowledged = Acknowledged(event.term) if leads else None
         node.parts = SnapshotParts(event.t_us, self._window_us) if leads else None
+        node.flight = BytesInFlight(event.term) if leads and self._pace.bytes_in_flight else None
         node.transfers = (
             SnapshotTransfers(event.term, event.t_us, self._silent_us) if leads and self._silent_us else None
         )
 
     def _on_configuration(self, event: ConfigurationUsed) -> None:
-        if (transfers := self._of(event).transfers) is not None:
-            transfers.begin_anew(event.t_us)
+        node = self._of(event)
+        if node.transfers is not None:
+            node.transfers.begin_anew(event.t_us)
+        if node.flight is not None:
+            node.flight.begin_anew()
 
     def _on_appended(self, event: EntryAppended) -> None:
         node = self._of(event)
@@ -182,9 +195,13 @@ class Efficiency(Checker):
             node.transfers.has(event.index)
 
     def _on_acknowledged(self, event: MessageReceived) -> None:
-        if not event.match_index:
+        if not event.match_index and not event.rejected_index:
             return
         node = self._of(event)
+        if node.flight is not None:
+            node.flight.received(event)
+        if not event.match_index:
+            return
         if node.acknowledged is not None:
             node.acknowledged.received(event)
         if node.transfers is not None:
@@ -210,6 +227,8 @@ class Efficiency(Checker):
         if event.type == APPEND and node.acknowledged is not None:
             if event.prev_log_index > node.last_index:  # it sends entries before its own disk has them
                 node.last_index = event.prev_log_index
+            if node.flight is not None and (full := node.flight.sent(event, self._pace.bytes_in_flight)) is not None:
+                self._too_many_bytes(event, *full)
             if node.transfers is not None:
                 node.transfers.has(event.prev_log_index)
             if (known := node.acknowledged.ignored_by(event)) is not None:
@@ -219,6 +238,8 @@ class Efficiency(Checker):
         """A part of a snapshot (§7), whose last entry must be one that the receiver has not acknowledged."""
         node = self._of(event)
         self.judged += 1
+        if node.flight is not None:
+            node.flight.snapshot_sent(event.to)
         if node.parts is not None and (many := node.parts.sent(event)) is not None:
             begun, sent, most = many
             self.violate(
@@ -288,6 +309,15 @@ class Efficiency(Checker):
                 sent.first,
                 sent.last,
             )
+
+    def _too_many_bytes(self, sent: MessageSent, first: MessageSent, size: int) -> None:
+        self.violate(
+            f"{who(sent)} sent {sent.to} what follows entry {sent.prev_log_index}, although {size} bytes of commands "
+            f"were on their way to it already; at most {self._pace.bytes_in_flight} and one message may be",
+            first,
+            sent,
+            rule=FLOW_CONTROL,
+        )
 
     def _needless(self, sent: MessageSent, known: MessageReceived) -> None:
         self.violate(

@@ -276,3 +276,72 @@ def test_parts_of_snapshots_go_out_as_answers_come_and_heartbeats_are_due() -> N
     assert verdict([elected, *parts[1:], later]).outcome == "valid"
     gone_back = snapshot(9, at_us=-10 * WINDOW_US)
     assert verdict([elected, *parts[1:], later, gone_back]).outcome == "valid"
+
+
+# ---- bytes on their way ----------------------------------------------------------------------------------------------
+
+LIMITED = replace(PACE, bytes_in_flight=20)
+FULL = [leads("n1", 1), *appends(10, size=10), brings(10, prev=0), brings(10, prev=1)]
+"""Entries 1 and 2 fill the window."""
+
+
+def rejects(index: int) -> Event:
+    return replace(acknowledges(0), rejected_index=index)
+
+
+def members() -> Event:
+    return ConfigurationUsed(node="n1", inc=1, t_us=0, index=9, members=Members(voters=("n1", "n2")))
+
+
+def test_no_message_follows_once_the_window_is_full() -> None:
+    assert verdict([*FULL, brings(0, prev=2)], LIMITED).outcome == "valid"  # a heartbeat
+    assert verdict([*FULL, brings(10, prev=2, to="n3")], LIMITED).outcome == "valid"
+    assert verdict([leads("n1", 1), brings(10), brings(900, prev=1)], LIMITED).outcome == "valid"  # one message beyond
+    found = verdict([*FULL, brings(10, prev=2)], LIMITED)
+    assert found.outcome == "violated"
+    (violation,) = found.violations
+    assert violation.message == (
+        "n1 (incarnation 1) sent n2 what follows entry 2, although 20 bytes of commands were on their way to it "
+        "already; at most 20 and one message may be"
+    )
+    assert violation.witness == (FULL[-2], brings(10, prev=2))
+
+
+def test_an_answer_opens_the_window_by_what_it_acknowledges() -> None:
+    assert verdict([*FULL, acknowledges(1), brings(10, prev=2)], LIMITED).outcome == "valid"
+    assert verdict([*FULL, acknowledges(1), brings(10, prev=2), brings(10, prev=3)], LIMITED).outcome == "violated"
+    for nothing_new in (acknowledges(0), acknowledges(1, term=0), acknowledges(2, sender="n3")):
+        assert verdict([*FULL, nothing_new, brings(10, prev=2)], LIMITED).outcome == "violated"
+    twice = [*FULL, acknowledges(1), brings(10, prev=2), acknowledges(1)]
+    assert verdict([*twice, brings(10, prev=3)], LIMITED).outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    "between",
+    [[rejects(1)], [snapshot(9)], [members()], [leads("n1", 2)], [started("n1", inc=2), leads("n1", 2, inc=2)]],
+    ids=["rejected", "snapshot", "members", "leadership", "start"],
+)
+def test_what_ends_a_flight(between: list[Event]) -> None:
+    inc = between[-1].inc
+    again = [replace(brings(10, prev=prev), inc=inc) for prev in (2, 3)]
+    assert verdict([*FULL, *between, *again], LIMITED).outcome == "valid"
+    assert verdict([*FULL, *between, *again, replace(brings(10, prev=4), inc=inc)], LIMITED).outcome == "violated"
+
+
+def test_a_probe_that_is_sent_again_counts_once() -> None:
+    assert verdict([leads("n1", 1), brings(10), brings(0), brings(10), brings(10, prev=1)], LIMITED).outcome == "valid"
+
+
+def test_what_was_sent_in_the_turn_of_a_rejection_counts_until_it_is_sent_again() -> None:
+    """The report says first that the rejection came. The leader had sent what follows 2 before it took it in."""
+    turn = [FULL[0], *FULL[11:], rejects(1), brings(10, prev=2), brings(10, prev=0)]
+    assert verdict([*turn, brings(10, prev=1)], LIMITED).outcome == "valid"
+    assert verdict([*turn, brings(10, prev=1), brings(10, prev=2)], LIMITED).outcome == "violated"
+
+
+def test_a_message_that_may_be_acknowledged_in_part_does_not_count() -> None:
+    assert verdict([leads("n1", 1), brings(20), acknowledges(1), brings(10, prev=3)], LIMITED).outcome == "valid"
+
+
+def test_no_limit_is_known_of_an_earlier_version() -> None:
+    assert verdict([*FULL, brings(10, prev=2)]).outcome == "valid"

@@ -599,6 +599,21 @@ def bytes_in_flight_leak(parts: Parts) -> Observed:
     return in_sim(parts, quiet_cluster(1, features=Features(max_bytes_in_flight=20)))
 
 
+def any_answer_opens_window(parts: Parts) -> Observed:
+    """Each command fills the window of bytes. B is on its way to n2 and C waits when n2's answer to A arrives again."""
+    cluster = cluster_of(parts, timing=msgspec.structs.replace(TIMING, max_bytes_in_flight=len(A)))
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    cluster.deliver_from("n1", "n2")
+    cluster.persist_all("n2")
+    (answer,) = (packet for packet in cluster.network if packet.source == "n2")
+    cluster.deliver_from("n2", "n1")
+    cluster.submit("n1", B)
+    cluster.submit("n1", C)
+    cluster.deliver(answer)
+    return seen(cluster)
+
+
 def next_index_below_match(parts: Parts) -> Observed:
     """The network reorders two entries on their way to n2; that n2 rejected the later one, n1 hears long afterwards."""
     cluster = cluster_of(parts)
@@ -1032,6 +1047,7 @@ SCENARIOS: dict[str, Scenario] = {
         heartbeat_without_commit,
         no_no_op,
         bytes_in_flight_leak,
+        any_answer_opens_window,
         old_term_commit,
         leader_counts_unsynced_self,
         commit_loop_break,

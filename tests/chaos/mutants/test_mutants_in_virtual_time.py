@@ -87,6 +87,7 @@ SEEDS = {
     "transfer_never_done": (1, 8, 20),
     "one_snapshot_each_start": (3, 8, 20),
     "bytes_in_flight_leak": (5, 8, 20),
+    "any_answer_opens_window": (5, 8, 20),
     "old_term_commit": (42, 10, 20),
     "commit_loop_break": (3, 8, 20),
     "commit_past_match": (5, 8, 20),
