@@ -12,11 +12,15 @@ from raft_chaos.chaos.faults.damage import AtRest
 
 
 class BitFlip(AtRest, frozen=True, tag="bit_flip"):
-    about: ClassVar[str] = "The nodes are killed, and one bit of their logs flips; they start `restart_after_us` later"
+    about: ClassVar[str] = (
+        "The nodes are killed, and one bit of their logs, snapshots or marks flips; they start `restart_after_us` later"
+    )
 
 
 class Truncation(AtRest, frozen=True, tag="truncation"):
-    about: ClassVar[str] = "The nodes are killed, and the ends of their logs, which had been synced, are lost"
+    about: ClassVar[str] = (
+        "The nodes are killed, and the ends of their logs, snapshots or marks, which had been synced, are lost"
+    )
 
 
 class LostWrite(AtRest, frozen=True, tag="lost_write"):
@@ -33,6 +37,6 @@ class MisdirectedWrite(AtRest, frozen=True, tag="misdirected_write"):
 
 class LostFile(AtRest, frozen=True, tag="lost_file"):
     about: ClassVar[str] = (
-        "The nodes are killed, and their logs are gone, or (`at_permille` 500 and more) the files that say whose "
-        "folders these are"
+        "The nodes are killed, and their logs are gone, or their snapshots, or (`at_permille` 500 and more) the files "
+        "that say whose folders these are"
     )

@@ -4,6 +4,9 @@ It damages only what recovery can find. Of a log's last record nothing else may 
 lost it comes back as if it had never acknowledged it, which is outside of what Raft promises. So the damage lies below
 the mark of what was synced, or before the last intact record, since an intact record behind a damaged one proves that
 it is no torn tail (`raft.storage.wal`).
+
+A quarter of the damage hits another file: the snapshot (§7), if the log begins behind it, or the mark. Neither is ever
+torn, so all of it may be damaged. A mark that is gone is that of an earlier version, and no data is missing.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from raft_chaos.raft.storage.disk import Disk, OsDisk
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.identity import IDENTITY
 from raft_chaos.raft.storage.log_file import FILE, MAGIC, base_of, intact_records
+from raft_chaos.raft.storage.snapshot_file import SNAPSHOT
 from raft_chaos.raft.storage.sync_mark import SYNCED, mark_in
 
 Span: TypeAlias = tuple[int, int]
@@ -31,7 +35,12 @@ def damage(disk: Disk, wanted: Damage) -> str:
     mark = mark_in(disk.read(SYNCED)) if SYNCED in files else None
     data = disk.read(FILE)
     # The mark of an earlier log file says nothing about this one.
-    of_this = mark[0] if mark is not None and mark[1] == base_of(data) else 0
+    base = base_of(data)
+    of_this = mark[0] if mark is not None and mark[1] == base else 0
+    beside = [name for name, missed in ((SNAPSHOT, base > 0), (SYNCED, wanted.how != "lost_file")) if missed]
+    there = [name for name in beside if name in files]
+    if wanted.how in _BESIDE and there and wanted.at_permille % BESIDE == BESIDE - 1:
+        return _BESIDE[wanted.how](disk, there[wanted.at_permille // BESIDE % len(there)], wanted.at_permille)
     return _DOING[wanted.how](_Log(disk, data, of_this), wanted.at_permille)
 
 
@@ -61,17 +70,26 @@ class _Log:
         self.covered = [record for record in records if record[1] <= self.found_below]
 
     def replace(self, data: bytes) -> None:
-        self.disk.truncate(FILE, 0)
-        self.disk.append(FILE, data)
-        self.disk.sync(FILE)
+        _replace(self.disk, FILE, data)
+
+
+def _replace(disk: Disk, name: str, data: bytes) -> None:
+    disk.truncate(name, 0)
+    disk.append(name, data)
+    disk.sync(name)
 
 
 def _bit_flip(log: _Log, at_permille: int) -> str:
-    data, place, bit = log.data, (log.found_below - 1) * at_permille // 1000, at_permille % 8
-    if not 0 <= place < len(data):
+    return _flip(log.disk, FILE, min(log.found_below, len(log.data)), at_permille)
+
+
+def _flip(disk: Disk, name: str, below: int, at_permille: int) -> str:
+    """One bit of the first bytes of the file flips."""
+    data, place, bit = disk.read(name), (below - 1) * at_permille // 1000, at_permille % 8
+    if place < 0:
         return ""
-    log.replace(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
-    return f"bit {bit} of byte {place} of {FILE} flipped"
+    _replace(disk, name, data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+    return f"bit {bit} of byte {place} of {name} flipped"
 
 
 def _truncate(log: _Log, at_permille: int) -> str:
@@ -118,6 +136,29 @@ _DOING: dict[How, Callable[[_Log, int], str]] = {
     "lost_write": _lost_write,
     "misdirected_write": _misdirected_write,
     "lost_file": _lost_file,
+}
+
+
+def _truncate_other(disk: Disk, name: str, at_permille: int) -> str:
+    before = len(disk.read(name))
+    size = (before - 1) * at_permille // 1000
+    disk.truncate(name, size)
+    disk.sync(name)
+    return f"{name} cut from {before} to {size} bytes"
+
+
+def _lose_other(disk: Disk, name: str, at_permille: int) -> str:
+    disk.remove(name)
+    disk.sync_folder()
+    return f"{name} lost"
+
+
+BESIDE = 4
+"""Of so many places in a schedule one is in another file than the log."""
+_BESIDE: dict[How, Callable[[Disk, str, int], str]] = {
+    "bit_flip": lambda disk, name, at_permille: _flip(disk, name, len(disk.read(name)), at_permille),
+    "truncation": _truncate_other,
+    "lost_file": _lose_other,
 }
 
 
