@@ -83,6 +83,17 @@ class LearnerPromotedBehind(Core):
         return False
 
 
+class SilentLearnerPromoted(Core):
+    def _has_caught_up(self, node: str) -> bool:
+        progress = self.progress.get(node)
+        return progress is not None and progress.is_caught_up
+
+
+class RoundOfAnyLength(Core):
+    def _end_catch_up_round(self, progress: Progress) -> None:
+        progress.is_caught_up, progress.goal = True, 0
+
+
 QUORUMS = ("quorum_log", "leader_votes_quorum", "election_safety", *LOST_COMMIT)
 RULES = ("membership_changes", *QUORUMS)
 """What a wrong change breaks: a rule of changes, then the quorums, then what these protect."""
@@ -250,6 +261,20 @@ MEMBERSHIP = (
         "RedisRaft #125",
         ("learner_promotion",),
         Parts(core=LearnerPromotedBehind),
+    ),
+    Mutant(
+        "silent_learner_promoted",
+        "a learner that had caught up gets its vote although it does not answer any more: it may be down",
+        "a classic omission of learners (thesis, §4.2.1)",
+        ("learner_promotion",),
+        Parts(core=SilentLearnerPromoted),
+    ),
+    Mutant(
+        "round_of_any_length",
+        "a learner counts as caught up after its first round, however long that took and whatever came meanwhile",
+        "a classic omission of learners (thesis, §4.2.1)",
+        ("learner_promotion",),
+        Parts(core=RoundOfAnyLength),
     ),
     Mutant(
         "learner_never_promoted",

@@ -5,12 +5,22 @@ in majorities, and all would wait for it. So the leader promotes it only once it
 election timeout. A learner that was silent for an election timeout may lack any number of entries again: what it had
 acknowledged by then does not count.
 
-So whoever is promoted must have acknowledged the log that its leader had when it first answered after the last time
-that it was silent for the shortest election timeout; or, if it never was, when it became a learner of this leader.
+So of whoever is promoted three things must hold:
+
+1. It has acknowledged the log that its leader had when it first answered after the last time that it was silent for the
+   shortest election timeout; or, if it never was, when it became a learner of this leader.
+2. Since then it has acknowledged once all that its leader had had the shortest election timeout before. Otherwise each
+   round of catching up took longer than that, and it may never have all that is committed.
+3. It is not silent: it has answered within the shortest election timeout.
 
 Why no correct node is convicted:
 - A round of catching up that began before the silence was longer than an election timeout, so another one began after
   it, and the learner must have ended that. What the leader has reported of its log is never more than it has.
+- A round that is short enough ends less than an election timeout after it began, with all that the leader had then: so
+  with all that it had appended an election timeout before the end, or before the first round began, if that was later.
+  What it appended, it reports only once that is durable, but with the time of then; the entry of a promotion becomes
+  durable after all of that.
+- An answer that does not count for the leader, since it is of an earlier term, ends no silence there, but does here.
 - All of it is in the leader's own order, and by the time of its inputs. An answer that comes at the time of the
   promotion or later says nothing about it.
 - What a node begins to use, it reports at once, but that it leads no longer only once its term is durable. So a
@@ -21,6 +31,7 @@ Why no correct node is convicted:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -47,13 +58,15 @@ TOLERANCE_US = 1_000
 @dataclass(slots=True)
 class _Learner:
     """What a leader knows about a learner: when it answered last, what it must acknowledge (`goal`) since `goal_us`,
-    and what it has. `since` is the answer after a silence; None if there was none."""
+    and what it has. `since` is the answer after a silence; None if there was none. `acknowledged` says since then when
+    it had more, and how much."""
 
     heard_us: int
     goal: int
     goal_us: int
     since: MessageReceived | None = None
     has: int = 0
+    acknowledged: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +80,19 @@ class _Promotion:
 
 @dataclass(slots=True)
 class _Leading:
-    """A leadership: its learners, and by index of the entry what it promoted too early."""
+    """A leadership: its learners, and by index of the entry whom it promoted. It has appended the entries from
+    `first_index` on, at these times."""
 
     began: RoleChanged
     learners: dict[str, _Learner] = field(default_factory=dict)
-    early: dict[int, list[_Promotion]] = field(default_factory=dict)
+    promoted: dict[int, list[tuple[str, _Learner, ConfigurationUsed]]] = field(default_factory=dict)
+    first_index: int = 0
+    appended_us: list[int] = field(default_factory=list)
+
+    def last_index(self, t_us: int) -> int:
+        """The last entry that it had appended before that time; 0 if none."""
+        count = bisect_left(self.appended_us, t_us)
+        return self.first_index + count - 1 if count else 0
 
 
 class LearnerPromotion(Checker):
@@ -131,8 +152,7 @@ class LearnerPromotion(Checker):
         for node in before.learners:
             if node in event.members.voters and (learner := led.learners.get(node)) is not None:
                 self.judged += 1
-                if learner.has < learner.goal and learner.goal_us < event.t_us:
-                    led.early.setdefault(event.index, []).append(_too_early(led, node, learner, event))
+                led.promoted.setdefault(event.index, []).append((node, learner, event))
         self._follow(led, event.members, event)
 
     def _on_received(self, event: MessageReceived) -> None:
@@ -141,16 +161,46 @@ class LearnerPromotion(Checker):
             return
         if event.t_us - learner.heard_us >= self._shortest_us + TOLERANCE_US:
             learner.goal, learner.goal_us, learner.since = len(self._logs[event.node]), event.t_us, event
+            learner.acknowledged.clear()
         learner.heard_us = event.t_us
-        if event.term == led.began.term:
+        if event.term == led.began.term and (event.match_index > learner.has or not learner.acknowledged):
             learner.has = max(learner.has, event.match_index)
+            learner.acknowledged.append((event.t_us, learner.has))
 
     def _on_appended(self, event: EntryAppended) -> None:
-        if event.members is None or (led := self._leading.get(event.node)) is None:
+        led = self._leading.get(event.node)
+        if led is None or event.term != led.began.term:
             return
-        early = led.early.pop(event.index, [])
-        if event.term == led.began.term:
-            self._early += early
+        if not led.appended_us:
+            led.first_index = event.index
+        led.appended_us.append(event.t_us)
+        for node, learner, used in led.promoted.pop(event.index, ()):
+            if (message := self._why_early(led, node, learner, used)) is not None:
+                shown = (led.began, *([learner.since] if learner.since is not None else []), used)
+                self._early.append(_Promotion(message, led.began.t_us, shown))
+
+    def _why_early(self, led: _Leading, node: str, learner: _Learner, used: ConfigurationUsed) -> str | None:
+        """Why this promotion is too early; None if it is not."""
+        gave = f"{who(used)} gave {node} a vote (entry {used.index}: {used.members}), which had"
+        in_term = f"in this term ({led.began.term})"
+        silent_us = used.t_us - learner.heard_us
+        if silent_us >= self._shortest_us + TOLERANCE_US:
+            return f"{gave} not answered for {silent_us} µs; the shortest election timeout is {self._shortest_us} µs"
+        if learner.goal_us >= used.t_us:
+            return None
+        if learner.has < learner.goal:
+            since = "answered after a silence" if learner.since is not None else "became a learner"
+            has = f"acknowledged entries up to {learner.has} {in_term}"
+            return f"{gave} {has}; the log had {learner.goal} when it {since}"
+        if not self._was_level(led, learner):
+            has = f"not acknowledged {in_term} what the log had had the shortest election timeout before"
+            return f"{gave} {has} ({self._shortest_us} µs), but at best entries up to {learner.has}"
+        return None
+
+    def _was_level(self, led: _Leading, learner: _Learner) -> bool:
+        """Whether the learner has acknowledged once all that a round may have begun with that was short enough."""
+        ago_us = self._shortest_us + TOLERANCE_US
+        return any(has >= led.last_index(max(t_us - ago_us, learner.goal_us)) for t_us, has in learner.acknowledged)
 
     def verdict(self) -> Verdict:
         """All faults of clocks are known by now."""
@@ -160,13 +210,3 @@ class LearnerPromotion(Checker):
                 self._early.remove(promotion)
                 self.violate(promotion.message, *promotion.shown)
         return super().verdict()
-
-
-def _too_early(led: _Leading, node: str, learner: _Learner, used: ConfigurationUsed) -> _Promotion:
-    since = "answered after a silence" if learner.since is not None else "became a learner"
-    message = (
-        f"{who(used)} gave {node} a vote (entry {used.index}: {used.members}), which had acknowledged entries up to "
-        f"{learner.has} in this term ({led.began.term}); the log had {learner.goal} when it {since}"
-    )
-    shown = (led.began, *([learner.since] if learner.since is not None else []), used)
-    return _Promotion(message, led.began.t_us, shown)

@@ -97,6 +97,49 @@ def test_a_learner_that_was_silent_needs_what_its_leader_had_when_it_answered_ag
     assert outcome(START, CAUGHT_UP, MISSED, back, promotes(220, 6)) == expected
 
 
+def test_a_learner_that_is_silent_may_not_vote() -> None:
+    assert outcome(START, CAUGHT_UP, promotes(180, 3)) == "valid"
+    found = verdict(START, CAUGHT_UP, promotes(190, 3))
+    assert found is not None and found.outcome == "violated"
+    assert found.violations[0].message == (
+        f"n1 (incarnation 1) gave n3 a vote (entry 3: {PROMOTED}), which had not answered for 110000 µs; the shortest "
+        "election timeout is 100000 µs"
+    )
+
+
+def stream(behind_ms: int) -> list[Event]:
+    """An entry every 20 ms, from 3 at 40 ms on. n3 answers as often, with all that the log had so long before."""
+    seen: list[Event] = [answers(30)]
+    for index, ms in enumerate(range(40, 400, 20), 3):
+        seen += [entry(ms, index), answers(ms + 1, max(0, index - behind_ms // 20))]
+    return seen
+
+
+def test_a_learner_that_always_lacks_more_than_an_election_timeout_may_not_vote() -> None:
+    assert outcome(START, stream(80), promotes(390, 21)) == "valid"
+    found = verdict(START, stream(140), promotes(390, 21))
+    assert found is not None and found.outcome == "violated"
+    assert found.violations[0].message == (
+        f"n1 (incarnation 1) gave n3 a vote (entry 21: {PROMOTED}), which had not acknowledged in this term (1) what "
+        "the log had had the shortest election timeout before (100000 µs), but at best entries up to 13"
+    )
+
+
+def test_one_short_round_is_enough() -> None:
+    """It had all once; since then it lacks more and more, but is not silent."""
+    lags = [answers(ms, 8) for ms in range(160, 390, 20)]
+    later = [one for one in stream(0) if isinstance(one, EntryAppended)]
+    assert outcome(START, later[:6], answers(145, 8), later[6:], lags, promotes(390, 21)) == "valid"
+
+
+def test_what_was_appended_is_known_once_it_is_durable() -> None:
+    """The reports of what the log had come after the promotion, and before that of its own entry."""
+    used, appended = promotes(390, 21)
+    entries = [one for one in stream(140) if isinstance(one, EntryAppended)]
+    heard = [one for one in stream(140) if isinstance(one, MessageReceived)]
+    assert outcome(START, heard, used, entries, appended) == "violated"
+
+
 def test_the_answer_of_another_node_is_none_of_its_own() -> None:
     others = [answers(ms, 5, sender="n2") for ms in range(80, 200, 20)]
     assert outcome(START, CAUGHT_UP, MISSED, others, answers(200), promotes(220, 6)) == "violated"

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from scenario_steps import Observed, cluster_of, die, exchange, judged_recovery, seen, stand, win
 from sim_scenarios import a_learner, in_sim
 
-from cluster import TIMING, Cluster, command
+from cluster import TIMING, Cluster, Packet, command
 from raft_chaos.invariants.events import HARNESS, ChangeAnswered
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.configuration import Change, encode_change
@@ -318,6 +318,47 @@ def learner_promoted_behind(parts: Parts) -> Observed:
     return judged_recovery(cluster, 2_000_000)
 
 
+def silent_learner_promoted(parts: Parts) -> Observed:
+    """n3 has caught up as a learner, and does not answer any more when it is to get its vote."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n3",))
+    cluster.settle()
+    ask(cluster, "n1", add=("n3",))
+    cluster.settle()
+    stand(cluster, "n1")
+    cluster.cut_off = frozenset({"n3"})
+    for _ in range(8):
+        stand(cluster, "n1")
+    ask(cluster, "n1", promote=("n3",))
+    cluster.settle()
+    return judged_recovery(cluster, 2_000_000)
+
+
+def round_of_any_length(parts: Parts) -> Observed:
+    """The answers of n3, a learner, take longer than an election timeout, while commands go on. Thus it always lacks
+    what the leader has appended since, and no round of catching up is short enough."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n3",))
+    cluster.settle()
+    ask(cluster, "n1", add=("n3",))
+    answers = list[list[Packet]]()
+    for number in range(20):
+        cluster.submit("n1", command(str(number)))
+        exchange(cluster, "n1", "n2")
+        cluster.persist_all("n1")
+        cluster.deliver_from("n1", "n3")
+        cluster.persist_all("n3")
+        answers.append([packet for packet in cluster.network if packet.source == "n3"])
+        cluster.network = [packet for packet in cluster.network if packet.source != "n3"]
+        cluster.tick("n1")
+        if number >= 6:
+            cluster.network += answers[number - 6]
+            cluster.deliver_from("n3", "n1")
+    ask(cluster, "n1", promote=("n3",))
+    cluster.settle()
+    return judged_recovery(cluster, 2_000_000)
+
+
 SCENARIOS = (
     membership_before_noop,
     changes_overlap,
@@ -326,6 +367,8 @@ SCENARIOS = (
     snapshot_keeps_newer_membership,
     learner_refuses_vote,
     learner_counts,
+    silent_learner_promoted,
+    round_of_any_length,
     self_removal_counts_itself,
     removed_leader_leads_on,
     removed_leader_leaves_early,

@@ -115,6 +115,8 @@ SEEDS = {
     "removed_leader_leaves_early": (1, 8, 20),
     "removed_leader_never_stands": (12, 12, 20),
     "learner_promoted_behind": (4, 12, 20),
+    "silent_learner_promoted": (7, 8, 20),
+    "round_of_any_length": (1, 12, 40),
     "session_expiry_by_clock": (1, 8, 20),
     "dedup_in_leader_memory": (1, 8, 20),
     "failures_not_remembered": (33, 8, 20),
