@@ -5,8 +5,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
+from raft_chaos.invariants.events import Event
 from raft_chaos.raft.core import Core, Progress
 from raft_chaos.raft.replica.machine import Machine
+from raft_chaos.raft.replica.output import Reply
+from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.replica.result import Result
 from raft_chaos.raft.replica.saved_state import SavedSession
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, SaveSnapshot, Snapshot
@@ -24,6 +28,11 @@ class PrevZeroReappends(Core):
 class SnapshotKeepsConflict(Core):
     def _holds_last_of(self, snapshot: Snapshot) -> bool:
         return snapshot.index <= self.log.last_index
+
+
+class SnapshotDropsSuffix(Core):
+    def _holds_last_of(self, snapshot: Snapshot) -> bool:
+        return False
 
 
 class SnapshotAckBeforeSync(Core):
@@ -59,6 +68,21 @@ class LogCompactedDuringTransfer(Core):
 class ReplayOntoDirtyState(Machine):
     def _clear(self) -> None:
         pass
+
+
+class RestoreAnswersDone(Replica):
+    def _restore(self, snapshot: Snapshot, events: list[Event]) -> None:
+        for index in [index for index in self._waiting if index <= snapshot.index]:
+            term, token, size = self._waiting.pop(index)
+            self._waiting_bytes -= size
+            self._replies.append(Reply(token, index, term, Result(True)))
+        super()._restore(snapshot, events)
+
+
+class RestoreForgetsWaiting(Replica):
+    def _restore(self, snapshot: Snapshot, events: list[Event]) -> None:
+        self._waiting = {index: one for index, one in self._waiting.items() if index > snapshot.index}
+        super()._restore(snapshot, events)
 
 
 class SnapshotDropsSessions(Machine):
@@ -118,6 +142,13 @@ SNAPSHOTS = (
         Parts(core=SnapshotKeepsConflict),
     ),
     Mutant(
+        "snapshot_drops_suffix",
+        "InstallSnapshot deletes what follows the snapshot, although the log has the entry at its last index",
+        "a classic mistake of Figure 13, step 6",
+        ("consistency_check", "durability", "quorum_log", *LOST_COMMIT),
+        Parts(core=SnapshotDropsSuffix),
+    ),
+    Mutant(
         "snapshot_ack_before_sync",
         "an installed snapshot is acknowledged before it is durable: after a crash the leader believes no rejection",
         "classic",
@@ -151,6 +182,20 @@ SNAPSHOTS = (
         "braft #121",
         _MACHINE,
         Parts(machine=ReplayOntoDirtyState),
+    ),
+    Mutant(
+        "restore_answers_done",
+        "commands that wait at a node which restores a snapshot count as applied, whatever is in their place there",
+        "a classic omission of snapshots (§7)",
+        ("acknowledged_writes", "linearizability", "monotonic_reads", "stale_reads", "repeated_answers"),
+        Parts(replica=RestoreAnswersDone),
+    ),
+    Mutant(
+        "restore_forgets_waiting",
+        "commands that wait at a node which restores a snapshot are never answered",
+        "a classic omission of snapshots (§7)",
+        ("recovery",),
+        Parts(replica=RestoreForgetsWaiting),
     ),
     Mutant(
         "snapshot_drops_sessions",

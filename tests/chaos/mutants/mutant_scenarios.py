@@ -925,6 +925,14 @@ def _takes_over(cluster: Cluster, name: str, voter: str) -> None:
         exchange(cluster, name, voter)
 
 
+def restore_answers_done(parts: Parts) -> Observed:
+    """n1 restores a snapshot while a command waits that was never committed. Then a client reads what is there."""
+    cluster = snapshot_scenarios.deposed(parts, A)
+    cluster.read("n2", "x")
+    cluster.settle()
+    return _written_then_read(cluster, "n1", "n2")
+
+
 def no_read_index(parts: Parts) -> Observed:
     """When all is healed, a client reads by ReadIndex."""
     return in_sim(parts, one_long_cut(1))
@@ -1063,6 +1071,7 @@ SCENARIOS: dict[str, Scenario] = {
         read_index_too_early,
         read_index_is_applied,
         read_index_without_round,
+        restore_answers_done,
         no_read_index,
         read_joins_round_under_way,
         read_confirmed_by_one,

@@ -80,6 +80,28 @@ def many_elections(seed: int) -> Schedule:
     return Schedule(header, faults, operations)
 
 
+def cut_off_leader(seed: int, features: Features) -> Schedule:
+    """Three nodes. The leader is cut off for 1.5 s, while clients go on."""
+    header = Header(
+        seed=seed,
+        nodes=["n1", "n2", "n3"],
+        clients=["c0", "c1", "c2"],
+        safety_from_us=SECOND_US,
+        safety_until_us=3 * SECOND_US,
+        liveness_for_us=SECOND_US,
+        features=features,
+    )
+    operations = [
+        Operation(
+            id=f"c{client}/{number}", client=f"c{client}", at_us=number * 30_000, f="put", key="k", value=f"{number}"
+        )
+        for number in range(20, 100)
+        for client in range(3)
+    ]
+    cut = Partition("isolate_leader", {LEADER: [OTHERS], OTHERS: [LEADER]})
+    return Schedule(header, [Fault(id="f1", when=When(at_us=SECOND_US), action=cut, duration_us=1_500_000)], operations)
+
+
 def quiet_cluster(seed: int, *, features: Features = NONE) -> Schedule:
     """Three nodes without faults. One client writes every 0.5 s, which is longer than any election timeout."""
     header = Header(

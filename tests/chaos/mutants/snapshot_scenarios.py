@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 from scenario_steps import Observed, cluster_of, exchange, judged_recovery, seen, stand, win
-from sim_scenarios import in_sim, one_long_cut
+from sim_scenarios import cut_off_leader, in_sim, one_long_cut
 
 from cluster import TIMING, Cluster, command, entries
 from raft_chaos.invariants.events import HARNESS, NodeExited
@@ -66,6 +66,38 @@ def snapshot_keeps_conflict(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def snapshot_drops_suffix(parts: Parts) -> Observed:
+    """n3 gets two messages in the wrong order, and late. So its leader sends it a snapshot up to the first one, which
+    arrives when n3 has acknowledged both."""
+    cluster = cluster_of(parts, timing=EVERY_3)
+    stand(cluster, "n1")
+    stand(cluster, "n1")
+    cluster.submit("n1", *(command(str(number)) for number in range(4)))
+    cluster.submit("n1", *(command(str(number)) for number in range(4, 7)))
+    to_n2, _ = (packet for packet in cluster.network if packet.to == "n2")
+    first, second = (packet for packet in cluster.network if packet.to == "n3")
+    cluster.drop()
+    cluster.deliver(second)
+    cluster.deliver_from("n3", "n1")
+    cluster.drop()
+    cluster.deliver(to_n2)
+    cluster.persist_all("n2")
+    cluster.deliver_from("n2", "n1")
+    cluster.persist_all("n1")
+    cluster.tick("n1")
+    (snapshot,) = (packet for packet in cluster.network if isinstance(packet.message, InstallSnapshot))
+    for packet in (first, second):
+        cluster.deliver(packet)
+        cluster.persist_all("n3")
+    cluster.deliver_from("n3", "n1")
+    cluster.drop()
+    cluster.deliver(snapshot)
+    cluster.settle()
+    stand(cluster, "n1")
+    stand(cluster, "n1")
+    return seen(cluster)
+
+
 def snapshot_ack_before_sync(parts: Parts) -> Observed:
     """n3 loses the snapshot in a crash, and comes back while n1 leads."""
     cluster = behind(parts)
@@ -103,6 +135,30 @@ def caught_up(cluster: Cluster, name: str) -> Observed:
     cluster.submit("n1", command("last"))
     cluster.settle()
     return judged_recovery(cluster, 1_000_000, target, (name,))
+
+
+def deposed(parts: Parts, asked: bytes) -> Cluster:
+    """n1 is cut off and asked for something; n2 takes over, and compacts its log. The first that n1 hears of it is a
+    snapshot, which has another entry in the place of n1's."""
+    cluster = cluster_of(parts, timing=EVERY_3)
+    stand(cluster, "n1")
+    stand(cluster, "n1")
+    cluster.cut_off = frozenset({"n1"})
+    cluster.submit("n1", asked)
+    cluster.drop()
+    win(cluster, "n2", "n3")
+    for number in range(5):
+        cluster.submit("n2", encode_command(Command("put", "y", str(number))))
+        cluster.settle()
+    cluster.cut_off = frozenset()
+    stand(cluster, "n2")
+    cluster.now_us += 5_000
+    return cluster
+
+
+def restore_forgets_waiting(parts: Parts) -> Observed:
+    """A leader is cut off while clients' commands come; its successor has compacted its log when they meet again."""
+    return in_sim(parts, cut_off_leader(1, Features(snapshot_every=6)))
 
 
 def nack_below_snapshot(parts: Parts) -> Observed:
@@ -182,6 +238,8 @@ def whole_snapshot_each_time(parts: Parts) -> Observed:
 SCENARIOS = (
     prev_zero_reappends,
     snapshot_keeps_conflict,
+    snapshot_drops_suffix,
+    restore_forgets_waiting,
     snapshot_ack_before_sync,
     snapshot_off_by_one,
     nack_below_snapshot,
