@@ -210,9 +210,10 @@ class Channel:
             except BlockingIOError:
                 self._wait(select.POLLOUT)
 
-    def receive(self) -> bytes | None:
-        """The next message's payload; None if the other end is gone."""
-        data = self._read()
+    def receive(self, *, waits: bool = True) -> bytes | None:
+        """The next message's payload; None if the other end is gone. If it is not to wait and no message has come,
+        raises BlockingIOError."""
+        data = self._read(waits=waits)
         while data is not None and len(data) < LENGTH_BYTES:
             data = self._more(data, LENGTH_BYTES)
         if data is None:
@@ -225,11 +226,13 @@ class Channel:
     def close(self) -> None:
         self._socket.close()
 
-    def _read(self) -> bytes | None:
+    def _read(self, *, waits: bool = True) -> bytes | None:
         while True:
             try:
                 return self._socket.recv(READ_AT_ONCE) or None
             except BlockingIOError:
+                if not waits:
+                    raise
                 self._wait(select.POLLIN)
             except ConnectionResetError:
                 return None

@@ -131,15 +131,21 @@ class SteppedHost:
         await self._transport.listen("127.0.0.1", 0)
         self._transport.connect()
         await self._transport.connected()
-        asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_order)
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_control)
         first = self._node.first
         self._control.send(Up(self._transport.port, self._report(first)))
         self._transport.send(first.sends)
 
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
-    def _on_order(self) -> None:
-        payload = self._control.receive()
+    def _on_control(self) -> None:
+        try:
+            payload = self._control.receive(waits=False)
+        except BlockingIOError:
+            return  # the order was taken with its frame
+        self._on_order(payload)
+
+    def _on_order(self, payload: bytes | None) -> None:
         if payload is None:
             os._exit(self._exit_code)  # the controller is gone, or has read the error
         if self._diverged:
@@ -176,7 +182,10 @@ class SteppedHost:
             self._diverged = f"frame {number} of {source}/{incarnation} came before its turn"
             return
         self._arrived = (source, incarnation, number, message)
-        self._receive_if_complete()
+        if self._ordered is None:
+            self._on_order(self._control.receive())  # follows the frame at once: to wait here saves a turn of the loop
+        else:
+            self._receive_if_complete()
 
     def _on_refused(self, peer: str) -> None:
         """The transport has refused a frame, and closed the connection."""
