@@ -6,7 +6,16 @@ import pytest
 from msgspec.structs import replace
 
 from raft_chaos.invariants.checkers.log_bounded import MORE, TIMES
-from raft_chaos.invariants.events import HARNESS, EntryApplied, Event, PhaseStarted, RunEnded, SnapshotTaken, Started
+from raft_chaos.invariants.events import (
+    HARNESS,
+    EntryApplied,
+    Event,
+    MessageSent,
+    PhaseStarted,
+    RunEnded,
+    SnapshotTaken,
+    Started,
+)
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
@@ -58,3 +67,24 @@ def test_it_is_judged_only_once_a_run_has_settled_in_virtual_time() -> None:
     assert verdict(*events, replace(SETTLED, within_us=0), ENDED) is None
     assert verdict(*events, replace(SETTLED, owed=()), ENDED) is None
     assert verdict(*events, SETTLED, ENDED, pace=replace(PACE, snapshot_every=0)) is None
+
+
+def sends(at_us: int, index: int) -> Event:
+    """A part of the snapshot up to this entry."""
+    return MessageSent(
+        node="n1", inc=1, t_us=at_us, to="n2", number=1, type="InstallSnapshot", prev_log_index=index, size=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "outcome"),
+    [
+        (sends(60, 5), None),  # n2 is silent, and n1 keeps the log for it
+        (sends(99 - 20, 5), "violated"),  # for so long that n2 is taken for dead
+        (sends(60, 4), "violated"),  # it has a later snapshot than the one that n2 gets
+    ],
+)
+def test_a_leader_may_keep_the_log_for_a_follower_that_is_silent(sent: Event, outcome: str | None) -> None:
+    pace = replace(PACE, election_timeout_us=(1, 4 if sent.t_us == 60 else 2))
+    found = verdict(starts(), taken(5), sent, applied(6 + MOST), SETTLED, ENDED, pace=pace)
+    assert (found.outcome if found is not None else None) == outcome
