@@ -59,6 +59,7 @@ from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.checkers.stable_leadership import StableLeadership
 from raft_chaos.invariants.checkers.stale_reads import StaleReads
+from raft_chaos.invariants.checkers.waiting_bounded import WaitingBounded
 from raft_chaos.invariants.events import AnyEvent, Event, MessageReceived, MessageSent
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
 from raft_chaos.invariants.pace import Pace
@@ -137,6 +138,7 @@ class Judge:
             StableLeadership(self._leaderships),
             Efficiency(pace),
             LogBounded(pace),
+            WaitingBounded(pace),
             self._read_index,
         ]
         judged = [checker for checker in event_checkers if has_times or not checker.goes_by_time]

@@ -13,7 +13,8 @@ class Pace(msgspec.Struct, frozen=True):
     `pre_vote` a node asks before it stands for election (§9.6). `first_voters` are the nodes that vote at first, if not
     all do (§6). A node takes a snapshot after `snapshot_every` entries; 0: never.
     A leader sends a follower no more entries while `bytes_in_flight` bytes of commands are on their way to it; 0 in a
-    file of an earlier version.
+    file of an earlier version. At most `waiting` commands and reads may wait at a leader for their answers; 0 unless
+    the run has such a bound.
     """
 
     heartbeat_us: int
@@ -26,3 +27,4 @@ class Pace(msgspec.Struct, frozen=True):
     first_voters: tuple[str, ...] = ()
     snapshot_every: int = 0
     bytes_in_flight: int = 0
+    waiting: int = 0

@@ -54,6 +54,11 @@ class StepDownRefusesCommands(Replica):
         self._replies[before:] = given_up
 
 
+class NeverBusy(Replica):
+    def busy(self, size: int = 0) -> str:
+        return ""
+
+
 class OlderSerialGetsLatest(Machine):
     def _answer_again(self, serial: int, session: Session) -> Result:
         return super()._answer_again(session.serial, session)
@@ -127,6 +132,13 @@ COMMITMENT = (
         "classic",
         ("acknowledged_writes", "linearizability", "stale_reads"),
         Parts(replica=StepDownRefusesCommands),
+    ),
+    Mutant(
+        "never_busy",
+        "a leader that cannot commit takes whatever clients ask for, and grows without bound",
+        "classic",
+        ("waiting_bounded",),
+        Parts(replica=NeverBusy),
     ),
     Mutant(
         "given_up_without_answer",

@@ -42,6 +42,7 @@ def pace_of(timing: Timing, schedule: Schedule) -> Pace:
         first_voters(schedule.header.nodes, schedule.header.features),
         schedule.header.features.snapshot_every,
         of_schedule(timing, schedule.header).max_bytes_in_flight,
+        schedule.header.features.max_waiting,
     )
 
 

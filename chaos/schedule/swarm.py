@@ -74,6 +74,10 @@ IN_FLIGHT_SHARE, IN_FLIGHT_RANGE = 0.2, (100, 3_000)
 """The share of the seeds whose leaders have few bytes of commands on their way to a follower, and how many (log scale):
 a few commands, so that a window which does not open again is soon closed."""
 
+WAITING_SHARE = 0.12
+"""The share of the seeds whose leaders let few requests wait: as many as there are clients, or up to half as many more.
+So a leader that commits refuses none, and one that is cut off refuses some before clients give up."""
+
 SHARED: tuple[FaultKind, ...] = ("kill", "partition", "pause", "slow_sync", "network", "clog", "reset", "clock")
 LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARED)
 """The kinds that are newer than the first saved seeds."""
@@ -292,6 +296,9 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
         cache_bytes=_number(stream(seed, "features/cache_bytes"), CACHE_BYTES_RANGE),
         max_sessions=_number(stream(seed, "features/max_sessions"), (max(1, config.clients - 1), 2 * config.clients)),
         max_bytes_in_flight=_number(stream(seed, "features/max_bytes_in_flight"), IN_FLIGHT_RANGE, IN_FLIGHT_SHARE),
+        max_waiting=_number(
+            stream(seed, "features/waiting"), (max(1, config.clients), max(1, 3 * config.clients // 2)), WAITING_SHARE
+        ),
     )
 
 

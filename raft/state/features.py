@@ -21,6 +21,7 @@ NUMBERS: dict[str, _Number] = {
     "cache_bytes": _Number(1_000_000, "bytes", 5_000),
     "max_sessions": _Number(1_000, "sessions", 10),
     "max_bytes_in_flight": _Number(1_000_000, "bytes", 1_000),
+    "max_waiting": _Number(1_000, "requests", 100),
 }
 """The features that are numbers, and have one if nobody says which."""
 MEMBERSHIP = ("joint", "single")
@@ -45,6 +46,8 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     those that it has forgotten (`replica.machine`); 0: `MAX_SESSIONS`.
     `max_bytes_in_flight`: about so many bytes of commands may be on their way to one follower; 0: as many as `Timing`
     says.
+    `max_waiting`: so many commands and reads may wait at a leader for their answers, and it refuses more at once; 0: as
+    many as `Timing` says.
     `persist_commit`: a node writes its commit index to its log, along with the next entries, and applies what was
     committed as soon as it starts again.
     `lease_reads`: a leader answers reads by a lease from its own state without asking anybody (thesis, §6.4.1). It
@@ -61,6 +64,7 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     persist_commit: bool = False
     lease_reads: bool = False
     max_bytes_in_flight: int = 0
+    max_waiting: int = 0
 
     def __post_init__(self) -> None:
         if self.lease_reads and not self.check_quorum:

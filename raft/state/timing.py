@@ -50,8 +50,13 @@ class Timing(msgspec.Struct, frozen=True):
         is_whole = every >= LEAST_WHOLE and every % WHOLE_EACH == 0
         has_tiny_parts = 0 < every <= MOST_TINY and not is_whole
         chunk_bytes = every * BYTES_PER_ENTRY if has_tiny_parts else self.chunk_bytes
-        most = features.max_bytes_in_flight or self.max_bytes_in_flight
-        return replace(self, features=features, chunk_bytes=chunk_bytes, max_bytes_in_flight=most)
+        return replace(
+            self,
+            features=features,
+            chunk_bytes=chunk_bytes,
+            max_bytes_in_flight=features.max_bytes_in_flight or self.max_bytes_in_flight,
+            max_waiting=features.max_waiting or self.max_waiting,
+        )
 
     def __post_init__(self) -> None:
         if not 0 < self.election_timeout_min_us <= self.election_timeout_max_us:

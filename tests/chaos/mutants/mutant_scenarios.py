@@ -773,6 +773,17 @@ def given_up_without_answer(parts: Parts) -> Observed:
     return in_sim(parts, many_elections(1))
 
 
+def never_busy(parts: Parts) -> Observed:
+    """n1 is cut off, and is asked for three commands; two may wait."""
+    cluster = cluster_of(parts, timing=msgspec.structs.replace(TIMING, max_waiting=2))
+    cluster.elect("n1")
+    cluster.cut_off = frozenset({"n1"})
+    for asked in (A, B, C):
+        cluster.submit("n1", asked)
+        cluster.persist_all("n1")
+    return seen(cluster)
+
+
 def older_serial_gets_latest(parts: Parts) -> Observed:
     """c0 writes x, then y; then a copy of its first command arrives."""
     cluster = cluster_of(parts)
@@ -1064,6 +1075,7 @@ SCENARIOS: dict[str, Scenario] = {
         no_client_dedup,
         step_down_refuses_commands,
         given_up_without_answer,
+        never_busy,
         older_serial_gets_latest,
         deposed_leader_reads,
         *membership_scenarios.SCENARIOS,

@@ -42,6 +42,7 @@ PACES = {
     "learner_stands": replace(PACE, first_voters=("n1", "n2")),
     "one_snapshot_each_start": replace(PACE, snapshot_every=5),
     "any_answer_opens_window": replace(PACE, bytes_in_flight=10),
+    "never_busy": replace(PACE, waiting=2),
     "loses_quorum_and_leads": replace(
         PACE, heartbeat_us=50_000, election_timeout_us=(150_000, 300_000), check_quorum=True
     ),

@@ -95,6 +95,7 @@ SEEDS = {
     "no_client_dedup": (10, 8, 20),
     "step_down_refuses_commands": (2, 8, 20),
     "given_up_without_answer": (1, 8, 20),
+    "never_busy": (80, 8, 20),
     "deposed_leader_reads": (1, 8, 20),
     "prev_zero_reappends": (143, 8, 20),
     "snapshot_keeps_conflict": (3, 8, 20),

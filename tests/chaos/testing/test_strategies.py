@@ -203,7 +203,7 @@ def test_a_violation_of_a_schedule_is_an_error_of_the_strategies() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in FEATURES if name not in ("lease_reads", "first_voters", "max_sessions")]
+    "name", [name for name in FEATURES if name not in ("lease_reads", "first_voters", "max_sessions", "max_waiting")]
 )
 def test_nodes_have_drawn_features_unless_the_caller_says_which(name: str) -> None:
     found = find(schedules(), lambda schedule: bool(getattr(schedule.header.features, name)), settings=few)
