@@ -18,8 +18,8 @@ from raft_chaos.invariants.linearizability.collector import collector_paused
 from raft_chaos.invariants.linearizability.cores import Reducer, describe
 from raft_chaos.invariants.linearizability.guess import guess
 from raft_chaos.invariants.linearizability.malformed import refuse_malformed, refuse_mistyped
-from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation
-from raft_chaos.invariants.linearizability.order import Disagreement, first_fault, out_of_time
+from raft_chaos.invariants.linearizability.operations import Answer, Disagreement, Model, Operation
+from raft_chaos.invariants.linearizability.order import first_fault, out_of_time
 from raft_chaos.invariants.linearizability.problem import Problem, parts
 from raft_chaos.invariants.linearizability.search import Search
 from raft_chaos.invariants.linearizability.single_operation import argument_for_one

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
-from typing import Any, TypeAlias
-
-import msgspec
+from typing import TypeAlias
 
 from raft_chaos.invariants.linearizability.blocks import INFINITY, call_of
 from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 from raft_chaos.invariants.linearizability.states import FIRST
-from raft_chaos.invariants.linearizability.values import frozen
+from raft_chaos.invariants.linearizability.values import Frozen
 
 NOTHING = -1
 """In place of a value: none. In place of a set of tasks: none of them is placed now."""
@@ -37,6 +36,9 @@ OPERATIONS_PER_RETREAT = 4
 
 BITS = [1]
 """The bit of each task. The list grows with the longest key so far, since shifting anew costs more than a look."""
+
+Time: TypeAlias = int | float
+"""An integer, or infinite: compiled, a float would be one of C, which rounds today's times in nanoseconds."""
 
 Path: TypeAlias = list[int]
 """The tasks in the order in which they come. A negative number is a set of tasks that come there, except those that
@@ -60,14 +62,8 @@ def guess(operations: Sequence[Operation], model: Model) -> Iterator[list[Operat
             yield None if path is None else _order(tasks.operations, path)
 
 
-class Frozen(defaultdict[Hashable, int]):
-    """The numbers of values of which some cannot be hashed."""
-
-    def __getitem__(self, value: Any) -> int:
-        return super().__getitem__(frozen(value))
-
-
-class Tasks(msgspec.Struct, frozen=True, gc=False):
+@dataclass(slots=True)
+class Tasks:
     """One key's operations by their calls; a task is an index of them. States have the numbers of their values."""
 
     operations: list[Operation]
@@ -75,11 +71,11 @@ class Tasks(msgspec.Struct, frozen=True, gc=False):
     """The state that each task requires: NOTHING for a write, and for a refused task that says only what it is not."""
     gives: list[int]
     """The state that it leads to: NOTHING for a task that changes nothing."""
-    ends: list[float]
+    ends: list[Time]
     """When it returns: at INFINITY if its outcome is unknown."""
     following: list[int]
     """The state required by the first to return of those that are called from this task on."""
-    calls: list[float]
+    calls: list[Time]
     """When they are called, and NEVER at the end."""
     certain: list[int]
     """The tasks that must be placed, by their returns."""
@@ -103,7 +99,7 @@ def _tasks(operations: Sequence[Operation], numbers: defaultdict[Hashable, int])
         BITS.append(BITS[-1] << 1)
     reads, refusals, writes, cas_from, cas_to = ([0] * (2 * size + 1) for _ in range(5))
     needs, gives = [NOTHING] * size, [NOTHING] * size
-    ends: list[float] = [INFINITY] * size
+    ends: list[Time] = [INFINITY] * size
     certain: list[int] = []
     must = 0
     for task, bit, operation in zip(range(size), BITS, ordered):  # noqa: B905
@@ -162,8 +158,9 @@ def _tasks(operations: Sequence[Operation], numbers: defaultdict[Hashable, int])
     )
 
 
-def _following(needs: list[int], ends: list[float]) -> list[int]:
-    soonest, needed = INFINITY, NOTHING
+def _following(needs: list[int], ends: list[Time]) -> list[int]:
+    soonest: Time = INFINITY
+    needed = NOTHING
     following = [NOTHING]
     for need, end in zip(reversed(needs), reversed(ends), strict=True):
         if end < soonest and need != NOTHING:
@@ -286,7 +283,7 @@ def _choices(tasks: Tasks, due: int, following: int, state: int, is_open: int, o
                 yield from filter(None, [between & owed, between & chances])
 
 
-def _soonest(tasks: int, ends: list[float]) -> int:
+def _soonest(tasks: int, ends: list[Time]) -> int:
     """Of a set of tasks the one that returns first."""
     return min(_members(tasks), key=ends.__getitem__) if tasks & tasks - 1 else tasks.bit_length() - 1
 

@@ -1,4 +1,5 @@
-"""The input and output of the checker: operations of clients on keys, and an answer with its core.
+"""The input and output of the checker: operations of clients on keys, and an answer with its core, or what is wrong
+with an order.
 
 A history is a list of operations in any order. Only their times say what happened before what: an operation is before
 another if it returned before the other was called. If a call and a return have the same time, the call comes first, so
@@ -73,3 +74,11 @@ class Answer(msgspec.Struct, frozen=True):
     argument: str = ""
     steps: int = 0
     others: tuple[Any, ...] = ()
+
+
+class Disagreement(msgspec.Struct, frozen=True):
+    """Where an order first fails: `operation` cannot come at its position, because of `other` if that is not None."""
+
+    reason: str
+    operation: Operation | None = None
+    other: Operation | None = None

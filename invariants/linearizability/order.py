@@ -12,19 +12,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
-import msgspec
-
 from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.models import PLAYS, Play
-from raft_chaos.invariants.linearizability.operations import Model, Operation
-
-
-class Disagreement(msgspec.Struct, frozen=True):
-    """Where an order first fails: `operation` cannot come at its position, because of `other` if that is not None."""
-
-    reason: str
-    operation: Operation | None = None
-    other: Operation | None = None
+from raft_chaos.invariants.linearizability.operations import Disagreement, Model, Operation
 
 
 def check_order(operations: Iterable[Operation], order: Iterable[int], model: Model) -> Disagreement | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable
 from typing import Any
 
@@ -26,3 +27,10 @@ def frozen(value: Any) -> Hashable:
     if isinstance(value, tuple):
         return tuple(map(frozen, value))
     raise TypeError(f"a value that can be neither hashed nor taken apart: {value!r}")
+
+
+class Frozen(defaultdict[Hashable, int]):
+    """Numbers of values of which some cannot be hashed."""
+
+    def __getitem__(self, value: Any) -> int:
+        return super().__getitem__(frozen(value))

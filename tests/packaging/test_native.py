@@ -94,6 +94,76 @@ def test_a_module_with_structs_is_not_compiled(tmp_path: Path) -> None:
     assert [module.name for module in hot_modules(tmp_path)] == ["b.py"]
 
 
+# ---- how compiled code reads records ---------------------------------------------------------------------------------
+
+READER = """
+static PyObject *attribute(PyObject *module, PyObject *args) {
+    PyObject *object, *name;
+    return PyArg_ParseTuple(args, "OO", &object, &name) ? PyObject_GetAttr(object, name) : NULL;
+}
+static PyMethodDef methods[] = {{"read", attribute, METH_VARARGS, ""}, {NULL}};
+static struct PyModuleDef reader = {PyModuleDef_HEAD_INIT, "reader", "", -1, methods};
+PyMODINIT_FUNC PyInit_reader(void) { return PyModule_Create(&reader); }
+"""
+READING = """
+import msgspec
+from reader import read
+
+class Record(msgspec.Struct):
+    value: object
+    other: int = 2
+    @property
+    def twice(self):
+        return self.other * 2
+
+class Longer(Record):
+    third: int = 3
+
+def reads(expected, name="value"):
+    for _ in range(3):  # the first time as ever, then by what was remembered
+        assert read(record, name) == expected, (name, expected)
+
+record = Record([1])
+reads([1]), reads(2, "other"), reads(4, "twice")
+record.value = "new"
+reads("new")
+record = Longer({})
+reads({}), reads(3, "third")
+record = Record(5)
+del record.value
+for _ in range(3):
+    try:
+        read(record, "value")
+    except AttributeError:
+        pass
+    else:
+        raise AssertionError("a deleted attribute was read")
+record.value = 5
+reads(5)
+Record.value = property(lambda self: "of the class")  # the type has another version now
+reads("of the class"), reads(2, "other")
+for _ in range(3):
+    for place in range(1000):  # more than are remembered
+        kind = msgspec.defstruct(f"Kind{place}", [("at", int), ("value", int)])
+        record = kind(place, -place)
+        reads(place, "at"), reads(-place)
+"""
+
+
+@pytest.mark.slow
+def test_the_place_of_an_attribute_is_remembered_for_one_version_of_one_type(tmp_path: Path) -> None:
+    if not _can_compile():
+        pytest.skip("there is no C compiler with Python's headers")
+    (tmp_path / "reader.c").write_text(READER)
+    header, headers = REPOSITORY / "native" / "struct_attributes.h", sysconfig.get_path("include")
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    words = ("-shared", "-fPIC", "-Wall", "-Werror", "-Wno-missing-field-initializers", "-I", headers)
+    built = run(tmp_path, compiler, *words, "-include", header, "reader.c", "-o", "reader.so")
+    assert built.returncode == 0, built.stderr
+    done = run(tmp_path, sys.executable, "-c", READING, path=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 # ---- compiled -------------------------------------------------------------------------------------------------------
 
 
