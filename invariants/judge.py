@@ -201,11 +201,9 @@ class Judge:
         events, self._unread = self._unread, []
         of_messages, of_others = self._of_messages, self._routes
         for event in events:
-            kind = event.__class__
-            if kind is MessageSent or kind is MessageReceived:
-                routes = of_messages[kind].get(event.type)
-            else:
-                routes = of_others.get(kind)
+            kind = type(event)
+            by_type = of_messages.get(kind)
+            routes = of_others.get(kind) if by_type is None else by_type.get(event.type)
             if routes is None:
                 continue
             for handler in routes:

@@ -37,11 +37,12 @@ class Configuration:
 
 def decide(members: Members, nodes: Collection[str]) -> bool:
     """Whether these nodes decide: a majority of the voters, and of the old ones too while they are joint (§6)."""
-    return all(
-        2 * sum(node in nodes for node in voters) > len(voters)
-        for voters in (members.voters, members.old_voters)
-        if voters
-    )
+    voters, old = members.voters, members.old_voters
+    return (not voters or _has_majority(voters, nodes)) and (not old or _has_majority(old, nodes))
+
+
+def _has_majority(voters: Sequence[str], nodes: Collection[str]) -> bool:
+    return 2 * sum(map(nodes.__contains__, voters)) > len(voters)
 
 
 def _share(voters: Sequence[str], nodes: Collection[str]) -> str:

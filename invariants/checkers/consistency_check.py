@@ -33,6 +33,8 @@ Why no correct node is convicted:
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.messages import ABOUT_LEADING, APPEND, REPLIES, SNAPSHOT, when_received, when_sent
 from raft_chaos.invariants.events import ConfigurationUsed, MessageReceived, MessageSent, RoleChanged, Started
@@ -72,11 +74,8 @@ class _Leadership:
 
     def __init__(self, term: int) -> None:
         self.term = term
-        self.followers: dict[str, _Follower] = {}
+        self.followers: defaultdict[str, _Follower] = defaultdict(_Follower)
         self.suspected: list[_Follower] = []
-
-    def follower(self, name: str) -> _Follower:
-        return self.followers.get(name) or self.followers.setdefault(name, _Follower())
 
 
 class ConsistencyCheck(Checker):
@@ -127,7 +126,7 @@ class ConsistencyCheck(Checker):
         leadership = self._leads.get(event.node)
         if leadership is None:
             return
-        follower, prev = leadership.follower(event.to), event.prev_log_index
+        follower, prev = leadership.followers[event.to], event.prev_log_index
         if prev < follower.lowest:
             follower.lowest = prev
             follower.settle()
@@ -137,7 +136,7 @@ class ConsistencyCheck(Checker):
 
     def _on_snapshot_sent(self, event: MessageSent) -> None:
         if (leadership := self._leads.get(event.node)) is not None:
-            leadership.follower(event.to).settle()
+            leadership.followers[event.to].settle()
 
     def _judge_suspected(self, leadership: _Leadership) -> None:
         """The turn in which these messages were sent is over."""
@@ -171,9 +170,9 @@ class ConsistencyCheck(Checker):
         if event.term != leadership.term:
             return  # an answer to another leadership
         if event.match_index:
-            self._on_acknowledged(leadership.follower(event.sender), event)
+            self._on_acknowledged(leadership.followers[event.sender], event)
         elif event.rejected_index:
-            self._on_rejected(leadership.follower(event.sender), event)
+            self._on_rejected(leadership.followers[event.sender], event)
 
     def _on_acknowledged(self, follower: _Follower, event: MessageReceived) -> None:
         if event.match_index > follower.match_index:

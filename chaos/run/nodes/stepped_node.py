@@ -112,7 +112,9 @@ class SteppedNode:
         self, sender: str, sender_inc: int, number: int, message: Message, now_us: int, failpoint: Failpoint | None
     ) -> StepReport:
         """A frame arrived."""
-        events: list[Event] = [self._received(sender, sender_inc, number, message, now_us)]
+        events: list[Event] = [
+            message_received(self.name, self.incarnation, now_us, sender, sender_inc, number, message)
+        ]
         stale = message.term < self.replica.core.current_term
         local_us = now_us if self.clock.is_right else self.clock.local(now_us)
         if self._observer is not None:
@@ -242,7 +244,9 @@ class SteppedNode:
     def received(self, given: Received, now_us: int) -> MessageReceived:
         """The node's report of this input, in a turn that ends at `now_us`."""
         run_us = given.now_us if self.clock.is_right else now_us
-        return self._received(given.sender, given.sender_inc, given.number, given.message, run_us)
+        return message_received(
+            self.name, self.incarnation, run_us, given.sender, given.sender_inc, given.number, given.message
+        )
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         """Changes its clock from now on; returns when its timer is now due."""
@@ -280,9 +284,6 @@ class SteppedNode:
         return self.disk.failed
 
     # ---- the step -------------------------------------------------------------------------------------------------
-
-    def _received(self, sender: str, sender_inc: int, number: int, message: Message, now_us: int) -> MessageReceived:
-        return message_received(self.name, self.incarnation, now_us, sender, sender_inc, number, message)
 
     def _start(self, config: StepConfig, now_us: int) -> Start:
         return Start(

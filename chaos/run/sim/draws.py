@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from itertools import repeat, starmap
 from random import Random
+from typing import Final
 
 from raft_chaos.chaos.schedule.streams import stream_seed
 
-BLOCK = 32
+BLOCK: Final = 32  # compiled, a constant
 
 _begin_at = super(Random, Random).seed  # that of Random itself takes anything, and looks first what it got
 

@@ -6,8 +6,8 @@ of microseconds, and advances only when the next action is taken out; nothing wa
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
 Action: TypeAlias = Callable[[Any], None]
@@ -40,13 +40,13 @@ class Scheduler:
     def at(self, at_us: int, action: Action, argument: Any = None) -> None:
         """Schedules `action(argument)` at `at_us` (now, if that is past), after all actions already scheduled there."""
         self.scheduled += 1
-        heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, self.scheduled, action, argument))
+        heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, self.scheduled, action, argument))
 
     def at_last(self, at_us: int, action: Action, argument: Any = None) -> None:
         """The same, but also after actions that are scheduled for that time later."""
         self.scheduled += 1
         number = self.scheduled + LAST
-        heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, number, action, argument))
+        heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, number, action, argument))
 
     def after(self, delay_us: int, action: Action, argument: Any = None) -> None:
         self.at(self.now_us + delay_us, action, argument)
@@ -55,10 +55,10 @@ class Scheduler:
         """Runs all actions due by `until_us`, and sets the time to that; ends early once `stopped` is set."""
         if self.stopped:
             return
-        heap, pop = self.heap, heapq.heappop
+        heap, pop = self.heap, heappop
         # The end is an entry of the heap: to look at the time of the first entry before each step costs more.
         ended: list[None] = []
-        heapq.heappush(heap, (max(until_us, self.now_us), END + self.scheduled, ended.append, None))
+        heappush(heap, (max(until_us, self.now_us), END + self.scheduled, ended.append, None))
         while not (ended or self.stopped):
             for done in range(self._unlooked, LOOK_EVERY):
                 self.now_us, _, action, argument = pop(heap)

@@ -57,8 +57,8 @@ class Trace:
         self.judge.observe_all(reported)
         hearers = self._hearers
         for event in reported:
-            if event.__class__ in hearers:
-                for hear in hearers[event.__class__]:
+            if (kind := type(event)) in hearers:
+                for hear in hearers[kind]:
                     hear(event)
 
     def harness(self, event: HarnessEvent) -> None:
