@@ -94,9 +94,9 @@ def test_a_measured_play_has_the_same_trace() -> None:
 
 @pytest.mark.slow
 def test_each_kind_of_run_has_a_row() -> None:
-    options = ["vote_not_persisted", "--explored", "empty_after_lost_log", "--budget", "2"]
+    options = ["vote_not_persisted", "--explored", "empty_after_lost_log", "--budget", "4"]
     done = subprocess.run(
-        [sys.executable, "-m", "bench.prefixes", *options], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "bench.prefixes", *options], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line][2:]
