@@ -65,6 +65,15 @@ def is_elsewhere(op: Op) -> bool:
     return op.type == "fail" and (op.error or "").startswith(ELSEWHERE)
 
 
+EXPIRED = "session expired"
+"""How the error begins of a command that was not applied, since its session may have been forgotten (§8)."""
+
+
+def is_expired(op: Op) -> bool:
+    """Whether the operation failed since its session had expired."""
+    return op.type == "fail" and (op.error or "").startswith(EXPIRED)
+
+
 def on_key(f: OpFunction) -> KeyFunction:
     """The same function, for a system that has no queues. Raises ValueError for one of a queue."""
     if f == "enqueue" or f == "dequeue":

@@ -38,6 +38,8 @@ from raft_chaos.invariants.checkers.elections import (
     TermHasCandidate,
 )
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
+from raft_chaos.invariants.checkers.followed_leader import FollowedLeader
+from raft_chaos.invariants.checkers.heartbeats import Heartbeats
 from raft_chaos.invariants.checkers.leader_no_op import LeaderNoOp
 from raft_chaos.invariants.checkers.leader_recognized import LeaderRecognized
 from raft_chaos.invariants.checkers.leader_stickiness import LeaderStickiness
@@ -56,6 +58,7 @@ from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.quorum_log import QuorumLog
 from raft_chaos.invariants.checkers.read_index import ReadIndex
 from raft_chaos.invariants.checkers.recovery import Recovery
+from raft_chaos.invariants.checkers.session_expiry import SessionExpiry
 from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.checkers.stable_leadership import StableLeadership
 from raft_chaos.invariants.checkers.stale_reads import StaleReads
@@ -108,6 +111,7 @@ class Judge:
         self._keys = ClientKeys()
         self._leaderships = Leaderships()
         self._read_index = ReadIndex(pace, configuration)
+        self._session_expiry = SessionExpiry(pace)
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [
             ElectionSafety(),
@@ -120,7 +124,9 @@ class Judge:
             LeaderStickiness(pace),
             MembershipChanges(logs, configuration),
             LearnerPromotion(pace, logs, configuration),
+            FollowedLeader(),
             LeaderRecognized(self._leaderships),
+            Heartbeats(pace, configuration),
             LeadershipTransfer(logs),
             LeaderAppendOnly(logs),
             CommittedLogAppendOnly(logs),
@@ -140,6 +146,7 @@ class Judge:
             LogBounded(pace),
             WaitingBounded(pace),
             self._read_index,
+            self._session_expiry,
         ]
         judged = [checker for checker in event_checkers if has_times or not checker.goes_by_time]
         if not configuration.all_vote:  # what is owed to all nodes is owed to the members alone
@@ -228,6 +235,8 @@ class Judge:
             return  # it is no part of the linearizable history
         if op.consistency is not None:
             self._observe(self._read_index, op)
+        else:
+            self._observe(self._session_expiry, op)
         self._linearizability.observe_op(op)
         try:
             ended = self._keys.observe(op)
@@ -242,7 +251,7 @@ class Judge:
             except Exception as error:
                 self._failed((checker,), error)
 
-    def _observe(self, checker: TotalQueue | StaleReads | ReadIndex, op: Op) -> None:
+    def _observe(self, checker: TotalQueue | StaleReads | ReadIndex | SessionExpiry, op: Op) -> None:
         if checker.invariant in self._failures:
             return
         try:

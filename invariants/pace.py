@@ -15,6 +15,8 @@ class Pace(msgspec.Struct, frozen=True):
     A leader sends a follower no more entries while `bytes_in_flight` bytes of commands are on their way to it; 0 in a
     file of an earlier version. At most `waiting` commands and reads may wait at a leader for their answers; 0 unless
     the run has such a bound.
+    The state machine remembers `max_sessions` sessions of clients; 0: more than any run has, or clients begin several
+    of one name, which a history does not tell apart.
     """
 
     heartbeat_us: int
@@ -28,3 +30,4 @@ class Pace(msgspec.Struct, frozen=True):
     snapshot_every: int = 0
     bytes_in_flight: int = 0
     waiting: int = 0
+    max_sessions: int = 0

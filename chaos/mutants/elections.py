@@ -102,6 +102,12 @@ class HeartbeatKeepsTimer(Core):
             self._election_deadline_us = due_us
 
 
+class StaleLeaderNamed(Core):
+    def _become_follower(self, term: int, leader: str | None) -> None:
+        earlier = self.leader if self.role == "follower" and term > self.current_term else None
+        super()._become_follower(term, leader or earlier)
+
+
 class QuorumCheckIgnoresHeartbeats(Core):
     idle: tuple[int, int, int] = (0, 0, 0)  # a term, a commit index, and how many heartbeats it has not moved for
 
@@ -260,6 +266,13 @@ ELECTIONS = (
         "noraft #24",
         ("leader_recognized",),
         Parts(core=VoterRefusesElectedLeader),
+    ),
+    Mutant(
+        "stale_leader_named",
+        "a node that enters a later term goes on naming the leader of the earlier one, and sends clients there",
+        "NuRaft #116, RedisLabs/raft #57",
+        ("followed_leader", "election_timer", "leader_stickiness", "leader_recognized"),
+        Parts(core=StaleLeaderNamed),
     ),
     Mutant(
         "candidate_ignores_conflicting_leader",

@@ -126,6 +126,23 @@ class HeartbeatWithoutCommit(Core):
         self.commit_index = commit_index
 
 
+class EntriesPutOffHeartbeats(Core):
+    def _send_append(self, peer: str, next_index: int, entries: list[Entry]) -> None:
+        super()._send_append(peer, next_index, entries)
+        if entries:  # to this peer alone
+            self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
+
+
+class SilentFollowersLeftAlone(Core):
+    def _broadcast_heartbeat(self) -> None:
+        everybody, silent_us = self.progress, 3 * self.timing.election_timeout_max_us
+        self.progress = {
+            peer: progress for peer, progress in everybody.items() if self.now_us - progress.contact_us < silent_us
+        }
+        super()._broadcast_heartbeat()
+        self.progress = everybody
+
+
 class BytesInFlightLeak(Core):
     def _on_ack(self, progress: Progress, match_index: int) -> None:
         size = progress.bytes_in_flight
@@ -239,6 +256,20 @@ REPLICATION = (
         "classic",
         ("recovery",),
         Parts(core=HeartbeatWithoutCommit),
+    ),
+    Mutant(
+        "entries_put_off_heartbeats",
+        "entries that go to one follower put off the next heartbeat to all of them",
+        "willemt/raft #89",
+        ("heartbeats",),
+        Parts(core=EntriesPutOffHeartbeats),
+    ),
+    Mutant(
+        "silent_followers_left_alone",
+        "a leader sends no more heartbeats to a follower that has not answered for a while",
+        "Zeebe #7175",
+        ("heartbeats", "recovery", "stable_leadership", "leader_recognized"),
+        Parts(core=SilentFollowersLeftAlone),
     ),
     Mutant(
         "bytes_in_flight_leak",

@@ -54,6 +54,16 @@ class FailuresNotRemembered(Machine):
             super()._remember(name, serial, answer)
 
 
+class SessionsNeverForgotten(Machine):
+    def _forget(self, name: SessionName) -> None:
+        pass
+
+
+class OldestSessionForgotten(Machine):
+    def _forget(self, name: SessionName) -> None:
+        super()._forget(min(self._sessions, key=lambda one: one[1]))  # it began first, and may be in use
+
+
 class SessionNamedByClient(Machine):
     def apply(self, command: bytes, place: Place = NOWHERE) -> Result | None:
         self.decided = place
@@ -102,5 +112,19 @@ SESSIONS = (
         "a classic mistake of sessions (thesis, §6.3)",
         ("acknowledged_writes", "linearizability", "monotonic_reads", "stale_reads", "repeated_answers"),
         Parts(machine=SessionNamedByClient),
+    ),
+    Mutant(
+        "sessions_never_forgotten",
+        "the state machine remembers every session that there ever was, and grows without bound",
+        "a classic omission of sessions (thesis, §6.3)",
+        ("session_expiry",),
+        Parts(machine=SessionsNeverForgotten),
+    ),
+    Mutant(
+        "oldest_session_forgotten",
+        "the session that began first is forgotten, however often it is used, and not the one used least recently",
+        "a classic mistake of sessions (thesis, §6.3)",
+        ("session_expiry",),
+        Parts(machine=OldestSessionForgotten),
     ),
 )

@@ -24,6 +24,7 @@ TRANSFER = (
             "election_safety",
             "leader_append_only",
             "leader_votes_quorum",
+            "followed_leader",
             "one_vote_per_term",
             "term_has_candidate",
             "monotonicity",

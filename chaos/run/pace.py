@@ -43,6 +43,7 @@ def pace_of(timing: Timing, schedule: Schedule) -> Pace:
         schedule.header.features.snapshot_every,
         of_schedule(timing, schedule.header).max_bytes_in_flight,
         schedule.header.features.max_waiting,
+        0 if any(operation.anew for operation in schedule.operations) else schedule.header.features.max_sessions,
     )
 
 

@@ -189,6 +189,16 @@ def heartbeat_keeps_timer(parts: Parts) -> Observed:
     return in_sim(parts, quiet_cluster(1))
 
 
+def stale_leader_named(parts: Parts) -> Observed:
+    """n2 follows n1 in term 1, and n3 stands in term 2. n2 votes for it."""
+    cluster = cluster_of(parts)
+    stand(cluster, "n1")
+    candidate(cluster, "n3")
+    cluster.deliver_from("n3", "n2")
+    cluster.persist_all("n2")
+    return seen(cluster)
+
+
 def quorum_check_ignores_heartbeats(parts: Parts) -> Observed:
     """The same: in a pause of the clients nothing is committed."""
     return in_sim(parts, quiet_cluster(1))
@@ -650,6 +660,16 @@ def heartbeat_without_commit(parts: Parts) -> Observed:
     return in_sim(parts, one_long_cut(1))
 
 
+def entries_put_off_heartbeats(parts: Parts) -> Observed:
+    """n3 is cut off, and gets no entries once 100 bytes of them are on their way. n2 gets one every 40 ms."""
+    return in_sim(parts, one_long_cut(1, Features(max_bytes_in_flight=100)))
+
+
+def silent_followers_left_alone(parts: Parts) -> Observed:
+    """The same: n3 is cut off for 7 s, in which it gets nothing but heartbeats."""
+    return in_sim(parts, one_long_cut(1, Features(max_bytes_in_flight=100)))
+
+
 def no_no_op(parts: Parts) -> Observed:
     """A client's command comes right after an election."""
     cluster = cluster_of(parts)
@@ -1028,6 +1048,7 @@ SCENARIOS: dict[str, Scenario] = {
         stale_append_resets_timer,
         denied_vote_resets_timer,
         heartbeat_keeps_timer,
+        stale_leader_named,
         quorum_check_ignores_heartbeats,
         election_storm,
         sticky_voter_without_check_quorum,
@@ -1064,6 +1085,8 @@ SCENARIOS: dict[str, Scenario] = {
         next_index_below_match,
         whole_log_each_time,
         heartbeat_without_commit,
+        entries_put_off_heartbeats,
+        silent_followers_left_alone,
         no_no_op,
         bytes_in_flight_leak,
         any_answer_opens_window,

@@ -11,6 +11,7 @@ from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, S
 from raft_chaos.invariants.events import Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.features import Features
 
 
 def appending(faults: list[Fault], every_us: tuple[int, ...]) -> Schedule:
@@ -68,4 +69,27 @@ def session_named_by_client(parts: Parts) -> list[Event | Op]:
     return in_sim(parts, replace(schedule, operations=[*operations, read]))
 
 
-SCENARIOS = (session_expiry_by_clock, dedup_in_leader_memory, failures_not_remembered, session_named_by_client)
+def of_two_sessions(every_us: tuple[int, ...]) -> Schedule:
+    """Clients without any fault. Nodes remember two sessions."""
+    schedule = appending([], every_us)
+    return replace(schedule, header=replace(schedule.header, features=Features(max_sessions=2)))
+
+
+def sessions_never_forgotten(parts: Parts) -> list[Event | Op]:
+    """Three clients take turns: whoever comes next was used before the two others."""
+    return in_sim(parts, of_two_sessions((300_000, 310_000, 320_000)))
+
+
+def oldest_session_forgotten(parts: Parts) -> list[Event | Op]:
+    """One client is in a hurry, and two begin new sessions again and again."""
+    return in_sim(parts, of_two_sessions((300_000, 310_000, 20_000)))
+
+
+SCENARIOS = (
+    session_expiry_by_clock,
+    dedup_in_leader_memory,
+    failures_not_remembered,
+    session_named_by_client,
+    sessions_never_forgotten,
+    oldest_session_forgotten,
+)

@@ -7,13 +7,14 @@ from inspect import isfunction
 from typing import Any
 
 import pytest
+import sim_scenarios
 import storage_scenarios
 from msgspec.structs import replace
 from mutant_scenarios import SCENARIOS, Observed
 
 from cluster import TIMING
 from raft_chaos.chaos.mutants import MUTANTS, Mutant
-from raft_chaos.invariants.events import HARNESS
+from raft_chaos.invariants.events import HARNESS, PhaseStarted
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.pace import Pace
@@ -41,6 +42,8 @@ PACES = {
     ),
     "learner_stands": replace(PACE, first_voters=("n1", "n2")),
     "one_snapshot_each_start": replace(PACE, snapshot_every=5),
+    "sessions_never_forgotten": replace(PACE, max_sessions=2),
+    "oldest_session_forgotten": replace(PACE, max_sessions=2),
     "any_answer_opens_window": replace(PACE, bytes_in_flight=10),
     "never_busy": replace(PACE, waiting=2),
     "loses_quorum_and_leads": replace(
@@ -55,7 +58,9 @@ EVERY_CONVICTABLE_MUTANT = pytest.mark.parametrize("mutant", CONVICTABLE, ids=[m
 
 
 def outcomes(observed: Observed, pace: Pace) -> dict[str, Outcome]:
-    """The verdicts on a run, by invariant."""
+    """The verdicts on a run, by invariant. A whole run in virtual time has a heartbeat interval of its own."""
+    if any(isinstance(one, PhaseStarted) and one.within_us for one in observed):
+        pace = replace(pace, heartbeat_us=sim_scenarios.TIMING.heartbeat_us)
     judge = Judge(voters=sorted({one.node for one in observed if not isinstance(one, Op)} - {HARNESS}), pace=pace)
     for one in observed:
         if isinstance(one, Op):
