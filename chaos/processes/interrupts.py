@@ -91,12 +91,25 @@ def alarm(seconds: float, told: Callable[[], None]) -> Iterator[None]:
         yield
         return
 
+    raised: list[BaseException] = []
+
     def handle(number: int, frame: object) -> None:
         if _lost:
             _again(number, frame)
-        else:
+            return
+        try:
             told()
+        except BaseException as error:
+            raised.append(error)
+            raise
 
+    def unraisable(lost: sys.UnraisableHookArgs) -> None:
+        if any(lost.exc_value is one for one in raised) and not isinstance(lost.exc_value, Interrupted):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        else:
+            hook(lost)
+
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     before = signal.signal(signal.SIGALRM, handle)
     left_s, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, AGAIN_S))  # 0 would be never
     try:
@@ -104,6 +117,8 @@ def alarm(seconds: float, told: Callable[[], None]) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, left_s)  # somebody else's, such as a test's
         signal.signal(signal.SIGALRM, before)
+        sys.unraisablehook = hook
+        raised.clear()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from threading import Thread
 
 import pytest
@@ -38,6 +39,27 @@ def test_an_alarm_ends_a_block_from_within_and_code_that_catches_errors_does_not
                     pass
             except Exception:
                 continue
+
+
+def test_an_alarm_that_is_lost_in_a_destructor_comes_again() -> None:
+    """What is raised there goes nowhere."""
+
+    class Slow:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGALRM)  # its time is up just now
+
+    times: list[int] = []
+
+    def too_late_each_time() -> None:
+        times.append(1)
+        raise TooLate
+
+    hook = sys.unraisablehook
+    with pytest.raises(TooLate), alarm(600, too_late_each_time):
+        Slow()
+        while True:
+            pass
+    assert len(times) == 2 and sys.unraisablehook is hook
 
 
 def test_after_the_block_no_alarm_comes_and_one_of_somebody_else_goes_on() -> None:
