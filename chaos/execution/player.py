@@ -145,10 +145,16 @@ class Player:
         self.execution = execution
         self.nodes = {name: _Node(name, [peer for peer in execution.nodes if peer != name]) for name in execution.nodes}
         # What an execution plays is always our own Raft. Of those who go by a pace, only who needs no time judges it.
+        timing = execution.timing
         self.judge = Judge(
             voters=execution.nodes,
-            first_voters=first_voters(execution.nodes, execution.timing.features),
-            pace=Pace(execution.timing.heartbeat_us, execution.timing.max_entries_per_message, len(execution.nodes)),
+            first_voters=first_voters(execution.nodes, timing.features),
+            pace=Pace(
+                timing.heartbeat_us,
+                timing.max_entries_per_message,
+                len(execution.nodes),
+                waiting=timing.features.max_waiting,
+            ),
             has_times=False,
         )
         self.view = ClusterView(execution.nodes, lambda event, number, reporter: None)

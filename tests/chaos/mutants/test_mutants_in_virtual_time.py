@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.faults.catalogue import FaultKind
-from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.mutants.leadership import LEADERSHIP
 from raft_chaos.chaos.mutants.membership import MEMBERSHIP
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.config import ScheduleConfig
@@ -157,19 +160,23 @@ MORE_KINDS: dict[str, tuple[FaultKind, ...]] = {
 """The kinds of faults that the seeds of these mutants have beside the others."""
 
 
-def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool = True) -> RunInfo:
-    seed, duration_s, rate = SEEDS[of]
+def settings_of(mutant: str, world: str) -> Settings:
+    _, duration_s, rate = SEEDS[mutant]
     config = ScheduleConfig(
         nodes=0,
         clients=3,
         swarm=True,
-        faults=(*SHARED, *MORE_KINDS.get(of, ())),
+        faults=(*SHARED, *MORE_KINDS.get(mutant, ())),
         warmup_s=1,
         duration_s=duration_s,
         liveness_s=1,
         ops_per_second=rate,
     )
-    settings = Settings(world="lockstep" if world == "lockstep" else "sim", schedule=config, timing=TIMING)
+    return Settings(world="lockstep" if world == "lockstep" else "sim", schedule=config, timing=TIMING)
+
+
+def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool = True) -> RunInfo:
+    seed, settings = SEEDS[of][0], settings_of(of, world)
     schedule, directory = settings.make_schedule(seed), RunDir(path)
     info = describe(settings, seed, schedule, directory)
     carry_out = run_lockstep if world == "lockstep" else run_sim
@@ -210,6 +217,14 @@ def test_the_clients_history_alone_convicts(mutant: str, tmp_path: Path) -> None
             judge.observe_op(op)
         outcomes[under_test] = next(v.outcome for v in judge.verdicts() if v.invariant == "linearizability")
     assert outcomes == {mutant: "violated", None: "valid"}
+
+
+def test_an_execution_is_judged_by_the_limit_of_its_nodes() -> None:
+    """So that it can be shrunk: `waiting_bounded` knows the limit from the pace, but needs no times."""
+    plan, parts = settings_of("never_busy", "sim").make_schedule(SEEDS["never_busy"][0]), parts_of("never_busy")
+    simulated, execution = record(plan, TIMING, parts, fail_fast=True)
+    assert [one.invariant for one in simulated.analysis.invariants if one.outcome == "violated"] == ["waiting_bounded"]
+    assert Player(execution, MemoryDriver(parts)).play().violates("waiting_bounded")
 
 
 @pytest.mark.live
