@@ -23,6 +23,8 @@ from raft_chaos.raft.storage.log_file import FILE, MAGIC, base_of, intact_record
 from raft_chaos.raft.storage.snapshot_file import SNAPSHOT
 from raft_chaos.raft.storage.sync_mark import SYNCED, mark_in
 
+OTHER_EVERY = 4
+"""Every so many places (`Damage.at_permille`) one is in another file than the log."""
 Span: TypeAlias = tuple[int, int]
 """(begin, end) of some bytes of a file."""
 
@@ -37,10 +39,10 @@ def damage(disk: Disk, wanted: Damage) -> str:
     # The mark of an earlier log file says nothing about this one.
     base = base_of(data)
     of_this = mark[0] if mark is not None and mark[1] == base else 0
-    beside = [name for name, missed in ((SNAPSHOT, base > 0), (SYNCED, wanted.how != "lost_file")) if missed]
-    there = [name for name in beside if name in files]
-    if wanted.how in _BESIDE and there and wanted.at_permille % BESIDE == BESIDE - 1:
-        return _BESIDE[wanted.how](disk, there[wanted.at_permille // BESIDE % len(there)], wanted.at_permille)
+    others = [name for name, missed in ((SNAPSHOT, base > 0), (SYNCED, wanted.how != "lost_file")) if missed]
+    there = [name for name in others if name in files]
+    if wanted.how in _TO_OTHERS and there and wanted.at_permille % OTHER_EVERY == OTHER_EVERY - 1:
+        return _TO_OTHERS[wanted.how](disk, there[wanted.at_permille // OTHER_EVERY % len(there)], wanted.at_permille)
     return _DOING[wanted.how](_Log(disk, data, of_this), wanted.at_permille)
 
 
@@ -92,14 +94,12 @@ def _flip(disk: Disk, name: str, below: int, at_permille: int) -> str:
     return f"bit {bit} of byte {place} of {name} flipped"
 
 
-def _truncate(log: _Log, at_permille: int) -> str:
+def _truncate_log(log: _Log, at_permille: int) -> str:
     """Only the mark tells that something was behind the end."""
     if log.mark <= len(MAGIC):
         return ""
     size = len(MAGIC) + (log.mark - 1 - len(MAGIC)) * at_permille // 1000
-    log.disk.truncate(FILE, size)
-    log.disk.sync(FILE)
-    return f"{FILE} cut from {len(log.data)} to {size} bytes"
+    return _cut(log.disk, FILE, size)
 
 
 def _lost_write(log: _Log, at_permille: int) -> str:
@@ -121,44 +121,42 @@ def _misdirected_write(log: _Log, at_permille: int) -> str:
     return f"the record at offset {begin} of {FILE} was written at offset {over}"
 
 
-def _lost_file(log: _Log, at_permille: int) -> str:
+def _lose_file(log: _Log, at_permille: int) -> str:
     if len(log.data) <= len(MAGIC):  # nothing depends on an unused log
         return ""
-    name = FILE if at_permille < 500 else IDENTITY
-    log.disk.remove(name)
-    log.disk.sync_folder()
-    return f"{name} lost"
+    return _lose(log.disk, FILE if at_permille < 500 else IDENTITY, at_permille)
 
 
 _DOING: dict[How, Callable[[_Log, int], str]] = {
     "bit_flip": _bit_flip,
-    "truncation": _truncate,
+    "truncation": _truncate_log,
     "lost_write": _lost_write,
     "misdirected_write": _misdirected_write,
-    "lost_file": _lost_file,
+    "lost_file": _lose_file,
 }
 
 
-def _truncate_other(disk: Disk, name: str, at_permille: int) -> str:
+def _truncate(disk: Disk, name: str, at_permille: int) -> str:
+    return _cut(disk, name, (len(disk.read(name)) - 1) * at_permille // 1000)
+
+
+def _cut(disk: Disk, name: str, size: int) -> str:
     before = len(disk.read(name))
-    size = (before - 1) * at_permille // 1000
     disk.truncate(name, size)
     disk.sync(name)
     return f"{name} cut from {before} to {size} bytes"
 
 
-def _lose_other(disk: Disk, name: str, at_permille: int) -> str:
+def _lose(disk: Disk, name: str, at_permille: int) -> str:
     disk.remove(name)
     disk.sync_folder()
     return f"{name} lost"
 
 
-BESIDE = 4
-"""Of so many places in a schedule one is in another file than the log."""
-_BESIDE: dict[How, Callable[[Disk, str, int], str]] = {
+_TO_OTHERS: dict[How, Callable[[Disk, str, int], str]] = {
     "bit_flip": lambda disk, name, at_permille: _flip(disk, name, len(disk.read(name)), at_permille),
-    "truncation": _truncate_other,
-    "lost_file": _lose_other,
+    "truncation": _truncate,
+    "lost_file": _lose,
 }
 
 
