@@ -31,6 +31,7 @@ Why no correct node is convicted:
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class _Leading:
     learners: dict[str, _Learner] = field(default_factory=dict)
     promoted: dict[int, list[tuple[str, _Learner, ConfigurationUsed]]] = field(default_factory=dict)
     first_index: int = 0
-    appended_us: list[int] = field(default_factory=list)
+    appended_us: array[int] = field(default_factory=lambda: array("q"))
 
     def last_index(self, t_us: int) -> int:
         """The last entry that it had appended before that time; 0 if none."""

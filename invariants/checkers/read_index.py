@@ -41,8 +41,6 @@ from raft_chaos.invariants.verdict import Verdict
 
 TOLERANCE_US = 1_000
 """In real time the client and the node read the clock at different moments."""
-
-
 CONFIRMED = (
     "The leader answers a read once a majority has acknowledged a round of heartbeats that began after it came "
     "(thesis, §6.4)."
@@ -87,7 +85,9 @@ class ReadIndex(Checker):
         """One line of the clients' history about a read without a log entry."""
         if op.type == "invoke":
             self._asked[op.op] = op
-        elif (asked := self._asked.pop(op.op, None)) is not None and op.type == "ok" and op.node is not None:
+            return
+        asked = self._asked.pop(op.op, None)
+        if asked is not None and op.type == "ok" and op.node is not None and op.inc is not None:
             self.judged += 1
             self._answered.append((asked, op))
 
