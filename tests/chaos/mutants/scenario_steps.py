@@ -4,6 +4,8 @@
     exchange(cluster, "n1", "n2")   what n1 has sent to n2 arrives, becomes durable there, and is answered
     stand(cluster, "n3")            n3's timer fires: it stands, or sends heartbeats if it leads; all is delivered
 
+`written_then_read` ends one with what two clients saw.
+
 They assert nothing: where a core behaves differently, the same steps just have another result.
 """
 
@@ -11,9 +13,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from cluster import TIMING, Cluster
+import msgspec
+
+from cluster import TIMING, Cluster, command
 from raft_chaos.invariants.events import HARNESS, Event, PhaseStarted, RunEnded
-from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.history import Consistency, Op
+from raft_chaos.raft.replica.output import Reply
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Entry
 from raft_chaos.raft.state.timing import Timing
@@ -84,3 +89,29 @@ def judged_recovery(cluster: Cluster, bound_us: int, target: int = 0, owed: tupl
         node=HARNESS, inc=1, t_us=0, phase="liveness", commit_target=target, owed=owed, bound_us=bound_us
     )
     return [phase, *cluster.all_events(), RunEnded(node=HARNESS, inc=1, t_us=cluster.now_us, reason="as planned")]
+
+
+def written_then_read(cluster: Cluster, writer: str, reader: str, consistency: Consistency = "read_index") -> Observed:
+    """The append of a was acknowledged by one node; then a client reads x at another one, or has just asked for it."""
+    now_us = cluster.now_us
+    ops = [Op(type="invoke", process=0, client="c0", op="c0/0", f="append", key="x", value="a", t_us=now_us - 2)]
+    if (written := answer_to(cluster[writer].replies, command("a"))) is not None:
+        ops.append(ok(Op(type="ok", process=0, client="c0", op="c0/0", f="append", key="x", t_us=now_us - 1), written))
+    asked = Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=now_us, consistency=consistency)
+    ops.append(asked)
+    if not cluster[reader].replies:
+        cluster.read(reader, "x", consistency=consistency)
+    if (shown := next((one for one in cluster[reader].replies if one.is_read and one.token == "x"), None)) is not None:
+        ops.append(ok(msgspec.structs.replace(asked, type="ok", t_us=now_us + 1, node=reader, inc=1), shown))
+    return [*cluster.all_events(), *ops]
+
+
+def answer_to(replies: list[Reply], asked: bytes) -> Reply | None:
+    """In the tests' cluster a command is its own token."""
+    return next((reply for reply in replies if reply.token == asked and reply.result is not None), None)
+
+
+def ok(op: Op, reply: Reply) -> Op:
+    """The answer that a client saw, from the node's replies."""
+    assert reply.result is not None
+    return msgspec.structs.replace(op, value=reply.result.value, index=reply.index, term=reply.term)

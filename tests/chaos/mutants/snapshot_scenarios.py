@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from scenario_steps import Observed, cluster_of, exchange, judged_recovery, seen, stand, win
+from scenario_steps import Observed, cluster_of, exchange, judged_recovery, seen, stand, win, written_then_read
 from sim_scenarios import cut_off_leader, in_sim, one_long_cut
 
 from cluster import TIMING, Cluster, command, entries
@@ -235,6 +235,14 @@ def whole_snapshot_each_time(parts: Parts) -> Observed:
     return in_sim(parts, one_long_cut(1, EVERY_5, value=200 * "v"))
 
 
+def restore_answers_done(parts: Parts) -> Observed:
+    """n1 restores a snapshot while a command waits that was never committed. Then a client reads what is there."""
+    cluster = deposed(parts, command("a"))
+    cluster.read("n2", "x")
+    cluster.settle()
+    return written_then_read(cluster, "n1", "n2")
+
+
 SCENARIOS = (
     prev_zero_reappends,
     snapshot_keeps_conflict,
@@ -248,4 +256,5 @@ SCENARIOS = (
     snapshot_drops_sessions,
     one_snapshot_each_start,
     whole_snapshot_each_time,
+    restore_answers_done,
 )
