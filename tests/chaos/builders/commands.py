@@ -36,7 +36,7 @@ ENDS_WITHIN_S = 300
 def raft_chaos(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end, without a terminal."""
     return subprocess.run(
-        [RAFT_CHAOS, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, cwd=cwd, env=_plain()
+        [RAFT_CHAOS, *arguments], capture_output=True, text=True, timeout=ENDS_WITHIN_S, cwd=cwd, env=_plain()
     )
 
 
