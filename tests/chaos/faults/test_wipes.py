@@ -46,14 +46,20 @@ def test_only_a_target_that_declares_it_is_wiped() -> None:
     assert not KINDS["wipe"].exists(ours)
     for seed in SEEDS:
         for can in (None, tuple(ours)):
-            schedule = generate(seed, ScheduleConfig(can=can))
+            schedule = generate(seed, ScheduleConfig(can=can, ops_per_second=0))
             assert not any(isinstance(fault.action, Wipe) for fault in schedule.faults)
 
 
 @pytest.mark.parametrize("nodes", [3, 4, 5, 7])
 def test_all_that_a_seed_wipes_is_one_minority(nodes: int) -> None:
     """A right system may take any time to bring a new node up to date; until then another one must not be wiped."""
-    config = ScheduleConfig(nodes=nodes, faults=("kill", "wipe"), can=("get", "put", "kill", "wipe"), duration_s=60)
+    config = ScheduleConfig(
+        nodes=nodes,
+        faults=("kill", "wipe"),
+        can=("get", "put", "kill", "wipe"),
+        duration_s=60,
+        ops_per_second=0,
+    )
     seen = set()
     for seed in SEEDS:
         wipes = [fault.action for fault in generate(seed, config).faults if isinstance(fault.action, Wipe)]

@@ -30,7 +30,8 @@ TARGETS: dict[str, Abilities] = {
 
 
 def of(seed: int, can: Abilities | None = None, *, readers: bool = False) -> Schedule:
-    return generate(seed, ScheduleConfig(can=None if can is None else tuple(can), readers=readers, features=()))
+    config = ScheduleConfig(can=None if can is None else tuple(can), readers=readers, features=(), ops_per_second=30)
+    return generate(seed, config)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -63,7 +63,11 @@ FAILURES = {
     ("commit_loop_break", "recovery"): (2, 0),
 }
 """Of mutants that the storm of seed 1 convicts, and the most faults and operations that are to be left."""
-failures = pytest.mark.parametrize(("mutant", "invariant"), FAILURES)
+QUICK = {"vote_not_persisted", "follower_commit_regress"}
+failures = pytest.mark.parametrize(
+    ("mutant", "invariant"),
+    [pytest.param(*failure, marks=[] if failure[0] in QUICK else pytest.mark.slow) for failure in FAILURES],
+)
 
 
 def shrinker(plan: Schedule, mutant: str | None, invariant: str, budget_s: float = FOR_EVER_S) -> ScheduleShrinker:
