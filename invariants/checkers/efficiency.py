@@ -182,7 +182,7 @@ class Efficiency(Checker):
     def _on_configuration(self, event: ConfigurationUsed) -> None:
         node = self._of(event)
         if node.transfers is not None:
-            node.transfers.begin_anew(event.t_us)
+            node.transfers.use(event.members)
         if node.flight is not None:
             node.flight.begin_anew()
 

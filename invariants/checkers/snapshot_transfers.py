@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raft_chaos.invariants.checkers.messages import INSTALLED
-from raft_chaos.invariants.events import MessageReceived, MessageSent
+from raft_chaos.invariants.events import Members, MessageReceived, MessageSent
 
 
 @dataclass(slots=True)
@@ -44,12 +44,11 @@ class SnapshotTransfers:
         self._acknowledged: dict[str, int] = {}
         self._to: dict[str, _Transfer] = {}
 
-    def begin_anew(self, at_us: int) -> None:
-        """The members change: a leader forgets what it knows about those that leave."""
-        self._since_us = at_us
-        self._heard_us.clear()
-        self._acknowledged.clear()
-        self._to.clear()
+    def use(self, members: Members) -> None:
+        """The members change: a leader forgets what it knows about those that leave, and of those alone."""
+        for known in (self._heard_us, self._acknowledged, self._to):
+            for follower in [one for one in known if not members.includes(one)]:
+                del known[follower]
 
     def has(self, index: int) -> None:
         """The leader has the entry at this index: it has appended it in this term, or sent what follows it. What its

@@ -240,6 +240,19 @@ def test_another_snapshot_is_right_where_nothing_is_owed(between: list[Event]) -
     assert verdict([*BEGUN, GOT, *between, snapshot(9, 40 + SILENT_US), VIRTUAL], TIMED).outcome == "valid"
 
 
+def test_a_follower_is_as_silent_as_before_where_others_join() -> None:
+    """The leader took it for dead, and compacted its log while parts of the first snapshot were under way."""
+    begun = [started("n1"), leads("n1", 1), *appends(8), snapshot(5, SILENT_US)]
+    joins = ConfigurationUsed(node="n1", inc=1, t_us=SILENT_US + 1, index=9, members=Members(voters=("n1", "n2", "n3")))
+    parts = [snapshot(5, SILENT_US + 2), acknowledged(5, SILENT_US + 3, "InstallSnapshotReply")]
+    assert verdict([*begun, joins, *parts, snapshot(8, SILENT_US + 4), VIRTUAL], TIMED).outcome == "valid"
+
+
+def test_who_joins_frees_nobody_of_what_is_owed_to_others() -> None:
+    joins = ConfigurationUsed(node="n1", inc=1, t_us=25, index=9, members=Members(voters=("n1", "n2", "n3")))
+    assert verdict([*BEGUN, GOT, joins, snapshot(8, 30), VIRTUAL], TIMED).outcome == "violated"
+
+
 def test_nothing_is_owed_to_a_follower_that_had_all_of_the_snapshot_already() -> None:
     assert verdict([*BEGUN, acknowledged(5, 10), GOT, snapshot(8, 30), VIRTUAL], TIMED).outcome == "valid"
 
