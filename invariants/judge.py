@@ -110,7 +110,7 @@ class Judge:
         self._past = CausalPast(configuration)
         self._keys = ClientKeys()
         self._leaderships = Leaderships()
-        self._read_index = ReadIndex(pace, configuration)
+        self._read_index = ReadIndex(pace, configuration, self._logs.of)
         self._session_expiry = SessionExpiry(pace)
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [

@@ -98,7 +98,7 @@ READS = (
         "read_index_too_early",
         "a new leader takes its commit index as a read index before it has committed an entry of its own term",
         "etcd #7331, TiKV #6340",
-        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        ("read_index", "linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(core=ReadIndexTooEarly),
     ),
     Mutant(

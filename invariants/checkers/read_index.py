@@ -12,6 +12,16 @@ one. An incarnation's commit index never goes back, and it waits until it has ap
 commit may come later, since it may wait for the disk, but has the time of the commit; so all are judged at the end.
 Both times are the run's. Reads that are stale by intent (`stale_reads`) promise nothing of the kind.
 
+A new leader may know of fewer commits than there were. So it answers once an entry of its own term is committed (§8;
+thesis, §6.4, step 1), which it appends when its term begins (`leader_no_op`).
+
+Violated as well: the answer names an entry before the first one of that leadership. If the node led more than once
+between the question and the answer, before the first one of all of these.
+
+Why no correct node is convicted: whoever answers leads at that moment, and has applied an entry of its term. A node's
+reports have the order of what it did, so when it says that it leads, the log that it has reported is the one to which
+it appends that entry. What it did not report before it crashed is no leadership here.
+
 A leader that was replaced may not know what is committed. So before it answers a read by ReadIndex, a majority, itself
 included, must have answered what it sent after the read had come: whoever did, had not voted in a later term by then.
 `linearizability` sees that a round is missing only if the leader was replaced in that moment, and the key written.
@@ -30,11 +40,14 @@ round of its own.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
 from raft_chaos.invariants.checkers.configuration import Configuration
+from raft_chaos.invariants.checkers.node_logs import ReportedLog
 from raft_chaos.invariants.checkers.round_trips import RoundTrips
-from raft_chaos.invariants.events import CommitAdvanced, ConfigurationUsed, Members
+from raft_chaos.invariants.events import CommitAdvanced, ConfigurationUsed, Members, RoleChanged
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
@@ -47,6 +60,18 @@ CONFIRMED = (
 )
 
 
+KNOWS_COMMITS = "A leader answers a read once it has committed an entry of its own term (§8; thesis, §6.4)."
+
+
+@dataclass(slots=True)
+class _Leadership:
+    """It lasted from `began` on, and its first entry was `first_index`."""
+
+    began: RoleChanged
+    first_index: int
+    until_us: int | None = None
+
+
 class ReadIndex(Checker):
     """What a read without a log entry sees, by the commits that its node has reported; and for our own Raft, whose
     messages are known, that a majority confirmed it."""
@@ -57,23 +82,29 @@ class ReadIndex(Checker):
     nothing_judged = "nobody read by ReadIndex or a lease"
     only_if_judged = True
 
-    def __init__(self, pace: Pace | None, configuration: Configuration) -> None:
+    def __init__(self, pace: Pace | None, configuration: Configuration, logs: Mapping[str, ReportedLog]) -> None:
         super().__init__()
+        self._logs = logs
         self._configuration = configuration
         self._round_trips = RoundTrips() if pace is not None else None
         self._used: dict[tuple[str, int], list[ConfigurationUsed]] = {}  # by incarnation, in its order
         self._commits: dict[tuple[str, int], list[CommitAdvanced]] = {}  # likewise
+        self._led: dict[tuple[str, int], list[_Leadership]] = {}  # likewise
         self._asked: dict[str, Op] = {}
         self._answered: list[tuple[Op, Op]] = []
 
     def handlers(self) -> Handlers:
+        always: Handlers = {CommitAdvanced: self._on_commit, RoleChanged: self._on_role}
         if self._round_trips is None:
-            return {CommitAdvanced: self._on_commit}
-        return {
-            CommitAdvanced: self._on_commit,
-            ConfigurationUsed: self._on_used,
-            **self._round_trips.handlers(),
-        }
+            return always
+        return {**always, ConfigurationUsed: self._on_used, **self._round_trips.handlers()}
+
+    def _on_role(self, event: RoleChanged) -> None:
+        led = self._led.setdefault((event.node, event.inc), [])
+        if led and led[-1].until_us is None:
+            led[-1].until_us = event.t_us
+        if event.role == "leader":
+            led.append(_Leadership(event, len(self._logs[event.node]) + 1))
 
     def _on_used(self, event: ConfigurationUsed) -> None:
         self._used.setdefault((event.node, event.inc), []).append(event)
@@ -96,6 +127,7 @@ class ReadIndex(Checker):
         self.violations, self.violation_count = [], 0
         for asked, answer in self._answered:
             self._judge(asked, answer)
+            self._judge_term(asked, answer)
             if answer.consistency == "read_index" and self._round_trips is not None and self._round_trips.are_reported:
                 self._judge_round(self._round_trips, asked, answer)
         return super().verdict()
@@ -113,6 +145,26 @@ class ReadIndex(Checker):
             known,
             asked,
             answer,
+        )
+
+    def _judge_term(self, asked: Op, answer: Op) -> None:
+        from_us, to_us = asked.t_us - TOLERANCE_US, answer.t_us + TOLERANCE_US
+        during = [
+            led
+            for led in self._led.get((answer.node or "", answer.inc or 0), ())
+            if led.began.t_us <= to_us and (led.until_us is None or led.until_us >= from_us)
+        ]
+        least = min(during, key=lambda led: led.first_index, default=None)
+        if least is None or (answer.index or 0) >= least.first_index:
+            return
+        self.violate(
+            f"{answer.op} read {answer.value!r} from {answer.key!r} at {answer.node} (incarnation {answer.inc}), which "
+            f"had applied up to entry {answer.index or 0}, although its leadership of term {least.began.term} began "
+            f"with entry {least.first_index}: it did not know yet what is committed",
+            least.began,
+            asked,
+            answer,
+            rule=KNOWS_COMMITS,
         )
 
     def _judge_round(self, round_trips: RoundTrips, asked: Op, answer: Op) -> None:

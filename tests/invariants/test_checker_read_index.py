@@ -7,10 +7,13 @@ import pytest
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     ConfigurationUsed,
+    EntryAppended,
     Event,
+    LogTruncated,
     Members,
     MessageReceived,
     MessageSent,
+    RoleChanged,
     Started,
 )
 from raft_chaos.invariants.history import Consistency, Op
@@ -60,6 +63,18 @@ def verdict(*happened: Event | Op, pace: Pace | None = None, nodes: int = 3) -> 
             judge.observe(one)
     judge.verdicts()
     return next((one for one in judge.verdicts() if one.invariant == "read_index"), None)
+
+
+def holds(*indexes: int) -> list[Event]:
+    return [EntryAppended(node="n1", inc=1, t_us=0, index=index, term=1, digest=str(index)) for index in indexes]
+
+
+def leads(ms: float, term: int, *, inc: int = 1) -> Event:
+    return RoleChanged(node="n1", inc=inc, t_us=round(ms * MS), role="leader", term=term, leader="n1")
+
+
+def follows(ms: float, term: int) -> Event:
+    return RoleChanged(node="n1", inc=1, t_us=round(ms * MS), role="follower", term=term, leader=None)
 
 
 def test_a_read_misses_what_its_node_knew_to_be_committed() -> None:
@@ -220,3 +235,40 @@ def test_what_needs_no_round() -> None:
         verdict(sent, asks(100), answer(120, 7), pace=PACE, nodes=1),
     ):
         assert found is not None and found.outcome == "valid"
+
+
+# ---- an entry of the leader's own term is committed first ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("consistency", ["read_index", "lease"])
+def test_an_answer_before_the_first_entry_of_the_leadership_is_too_early(consistency: Consistency) -> None:
+    found = verdict(*holds(1, 2), leads(5, 2), asks(10, consistency), answer(11, 2, consistency))
+    assert found is not None
+    assert [violation.message for violation in found.violations] == [
+        "c1/0 read 'a' from 'x' at n1 (incarnation 1), which had applied up to entry 2, although its leadership of "
+        "term 2 began with entry 3: it did not know yet what is committed"
+    ]
+
+
+@pytest.mark.parametrize(
+    "happened",
+    [
+        [leads(5, 2), asks(10), answer(11, 3)],  # it has applied its first entry
+        [asks(10), answer(11, 2)],  # it says nothing of a leadership
+        [leads(5, 2, inc=2), asks(10), answer(11, 2)],  # another incarnation led
+        [leads(5, 2), follows(6, 3), asks(10), answer(11, 2)],  # it led before, and does not say that it does now
+        [leads(15, 2), asks(10), answer(11, 2)],  # it led later
+    ],
+)
+def test_an_answer_is_right_behind_the_first_entry_or_where_no_leadership_is_known(happened: list[Event | Op]) -> None:
+    found = verdict(*holds(1, 2), *happened)
+    assert found is not None and found.outcome == "valid"
+
+
+def test_of_several_leaderships_any_may_have_answered() -> None:
+    cut = LogTruncated(node="n1", inc=1, t_us=7 * MS, from_index=2)
+    led_twice = [*holds(1, 2), leads(5, 2), asks(6), follows(7, 3), cut, leads(8, 4), answer(9, 2)]
+    found = verdict(*led_twice)
+    assert found is not None and found.outcome == "valid"
+    found = verdict(*led_twice[:-1], answer(9, 1))
+    assert found is not None and found.outcome == "violated"
