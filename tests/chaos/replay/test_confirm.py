@@ -22,7 +22,7 @@ from raft_chaos.invariants.rundir import RunDir
 
 CONFIG = ScheduleConfig(nodes=3, clients=3, warmup_s=1, duration_s=4, liveness_s=1, ops_per_second=60)
 SEED = 3
-DAMAGES = 200
+DAMAGES = 100
 
 
 def made(world: World, folder: Path, mutant: str | None = None) -> RunDir:
