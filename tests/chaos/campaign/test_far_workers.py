@@ -31,6 +31,7 @@ def batch(seeds: list[int], *, sends: int = 9) -> Batch:
     return Batch(CONVICTED, seeds, run_seed, None, sends)
 
 
+@pytest.mark.slow
 def test_a_campaign_far_away_is_the_same_campaign(tmp_path: Path) -> None:
     seeds = range(1, 30)
     ends = {}

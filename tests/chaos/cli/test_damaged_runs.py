@@ -90,6 +90,7 @@ def test_a_damaged_file_is_no_failure_of_the_harness(
         assert code != 254 or stderr.splitlines()[-1].startswith("raft-chaos: "), "one sentence says what is wrong"
 
 
+@pytest.mark.slow
 def test_an_events_file_that_is_a_folder_is_refused_by_replay(command: Command, tmp_path: Path) -> None:
     """A run of real processes has journals, with which the events are compared."""
     words = ["run", "--world", "lockstep", "--seed", "1", *VOTES_TWICE, "-q", "--out", str(tmp_path / "out")]

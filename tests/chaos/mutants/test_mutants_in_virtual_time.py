@@ -229,7 +229,13 @@ def test_an_execution_is_judged_by_the_limit_of_its_nodes() -> None:
 
 @pytest.mark.live
 @pytest.mark.parametrize(
-    "mutant", ["vote_cleared_same_term", "truncate_on_stale_append", "old_term_commit", "prev_zero_reappends"]
+    "mutant",
+    [
+        "vote_cleared_same_term",
+        "truncate_on_stale_append",
+        pytest.param("old_term_commit", marks=pytest.mark.slow),
+        pytest.param("prev_zero_reappends", marks=pytest.mark.slow),
+    ],
 )
 def test_the_seed_that_convicts_makes_the_same_trace_with_real_processes(mutant: str, tmp_path: Path) -> None:
     """One of each group; `python -m bench.convictions --lockstep` does all."""

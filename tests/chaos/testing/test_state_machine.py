@@ -74,9 +74,9 @@ class Five(Counted):
     nodes = 5
 
 
-@pytest.mark.parametrize(("machine", "least_steps"), [(Counted, 4_000), (Five, 2_000)])
+@pytest.mark.parametrize(("machine", "least_steps"), [(Counted, 2_000), (Five, 1_000)])
 def test_all_invariants_hold_in_the_unmodified_core(machine: type[Counted], least_steps: int, folder: Path) -> None:
-    run_state_machine_as_test(machine, settings=settings(BASE, max_examples=60 if machine is Counted else 20))
+    run_state_machine_as_test(machine, settings=settings(BASE, max_examples=30 if machine is Counted else 10))
     assert machine.steps > least_steps and machine.commits > 5
     assert not folder.exists()
 

@@ -36,7 +36,7 @@ TIMING = Timing(30_000, 60_000, 10_000)
 SHORT = {"warmup_us": 150_000, "duration_us": 500_000, "longest_us": 100_000, "slowest_us": 2_000}
 
 few = settings(
-    max_examples=25,
+    max_examples=15,
     derandomize=True,
     database=None,
     deadline=None,
