@@ -18,9 +18,10 @@ thesis, §6.4, step 1), which it appends when its term begins (`leader_no_op`).
 Violated as well: the answer names an entry before the first one of that leadership. If the node led more than once
 between the question and the answer, before the first one of all of these.
 
-Why no correct node is convicted: whoever answers leads at that moment, and has applied an entry of its term. A node's
-reports have the order of what it did, so when it says that it leads, the log that it has reported is the one to which
-it appends that entry. What it did not report before it crashed is no leadership here.
+Why no correct node is convicted: whoever answers leads at that moment, and has applied an entry of its term. It asked
+for votes only once its own vote was durable, and with that all that it had appended and deleted before. So when it
+reports that it leads, it has reported the log behind which it appends that entry. What it did not report before it
+crashed is no leadership here.
 
 A leader that was replaced may not know what is committed. So before it answers a read by ReadIndex, a majority, itself
 included, must have answered what it sent after the read had come: whoever did, had not voted in a later term by then.
@@ -73,8 +74,8 @@ class _Leadership:
 
 
 class ReadIndex(Checker):
-    """What a read without a log entry sees, by the commits that its node has reported; and for our own Raft, whose
-    messages are known, that a majority confirmed it."""
+    """What a read without a log entry sees, by the commits and the leaderships that its node has reported; and for our
+    own Raft, whose messages are known, that a majority confirmed it."""
 
     invariant = "read_index"
     goes_by_time = True
