@@ -77,6 +77,7 @@ def test_verdicts_do_not_depend_on_the_interleaving(
 
 @given(seed=SEEDS, bug=BUGS, damage=st.integers(0, 2**32), one=st.randoms(), other=st.randoms())
 @settings(deadline=None)
+@pytest.mark.slow
 def test_verdicts_on_a_damaged_report_do_not_depend_on_the_interleaving(
     seed: int, bug: str | None, damage: int, one: Random, other: Random
 ) -> None:

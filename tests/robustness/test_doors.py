@@ -14,7 +14,7 @@ from doors import DOORS
 from fuzz import corpus, feed, inputs
 from mutation import damaged_bytes
 
-INPUTS = {"commands": 8, "http": 50, "peers": 50, "run": 60, "tls": 30}
+INPUTS = {"commands": 5, "http": 50, "peers": 50, "run": 60, "tls": 30}
 MOST = 200
 SEED = 20
 

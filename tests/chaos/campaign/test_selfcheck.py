@@ -57,6 +57,7 @@ def happened(checked: list[Checked]) -> dict[str, int]:
 # ---- what is equal -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_seeds_are_equal_in_two_processes_and_much_happens_in_them(in_sim: Selfcheck, tmp_path: Path) -> None:
     checked = list(in_sim.check(settings(), range(1, 11), tmp_path / "out"))
     assert [(one.seed, one.outcome) for one in checked] == [(seed, "equal") for seed in range(1, 11)]

@@ -44,6 +44,7 @@ def test_the_step_that_loses_the_vote_is_the_jump() -> None:
     assert isinstance(STEPS[jump[1].after - 1], Crash)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_chances() -> None:
     assert measured("vote_not_persisted") == measured("vote_not_persisted") != measured("vote_not_persisted", seed=2)
 

@@ -236,35 +236,40 @@ def test_every_step_comes_and_the_right_core_stands_it(episode: Steered) -> None
     assert missing <= MAY_NOT_COME and violated == set()
 
 
+CONVICTED = [
+    ("figure_8", 3, "old_term_commit", "leader_completeness"),
+    ("figure_8", 5, "old_term_commit", "leader_completeness"),
+    ("one_victim", 5, "ack_before_sync", "leader_completeness"),
+    ("split_votes", 4, "half_is_majority", "election_safety"),
+    ("unanswered", 3, "no_client_dedup", "acknowledged_writes"),
+    ("lost_since", 5, "stale_progress_kept", "consistency_check"),
+    ("lost_change", 3, "snapshot_keeps_newer_membership", "membership_changes"),
+    ("unreadable_entries", 5, "read_error_matches_nothing", "committed_log_append_only"),
+    ("missed_promotion", 3, "learner_refuses_vote", "liveness_under_fault"),
+    ("missed_promotion", 6, "learner_refuses_vote", "liveness_under_fault"),
+    ("behind_in_term", 3, "prevote_ignores_lower_term", "liveness_under_fault"),
+    ("behind_in_term", 4, "prevote_ignores_lower_term", "liveness_under_fault"),
+    ("removed_leader", 3, "removed_leader_never_stands", "recovery"),
+    ("removed_leader", 6, "removed_leader_never_stands", "recovery"),
+    ("silent_learner", 3, "learner_promoted_behind", "learner_promotion"),
+    ("silent_learner", 5, "learner_promoted_behind", "learner_promotion"),
+    ("slow_snapshot", 5, "log_compacted_during_transfer", "efficiency"),
+    ("removed_follower", 3, "candidate_asks_new_voters", "recovery"),
+    ("removed_follower", 6, "candidate_asks_new_voters", "recovery"),
+    ("members_in_snapshot", 3, "restart_forgets_members_of_snapshot", "membership_changes"),
+    ("members_in_snapshot", 4, "restart_forgets_members_of_snapshot", "membership_changes"),
+    ("held_transfer", 3, "old_timeout_now", "election_timer"),
+    ("held_transfer", 6, "old_timeout_now", "election_timer"),
+    ("held_answers", 3, "read_joins_round_under_way", "linearizability"),
+    ("held_answers", 5, "read_joins_round_under_way", "linearizability"),
+]
+SIZE = {name: nodes for name, nodes, *_ in reversed(CONVICTED)}
+"""The quick suite plays each episode in one size of cluster."""
+
+
 @pytest.mark.parametrize(
     ("name", "nodes", "mutant", "invariant"),
-    [
-        ("figure_8", 3, "old_term_commit", "leader_completeness"),
-        ("figure_8", 5, "old_term_commit", "leader_completeness"),
-        ("one_victim", 5, "ack_before_sync", "leader_completeness"),
-        ("split_votes", 4, "half_is_majority", "election_safety"),
-        ("unanswered", 3, "no_client_dedup", "acknowledged_writes"),
-        ("lost_since", 5, "stale_progress_kept", "consistency_check"),
-        ("lost_change", 3, "snapshot_keeps_newer_membership", "membership_changes"),
-        ("unreadable_entries", 5, "read_error_matches_nothing", "committed_log_append_only"),
-        ("missed_promotion", 3, "learner_refuses_vote", "liveness_under_fault"),
-        ("missed_promotion", 6, "learner_refuses_vote", "liveness_under_fault"),
-        ("behind_in_term", 3, "prevote_ignores_lower_term", "liveness_under_fault"),
-        ("behind_in_term", 4, "prevote_ignores_lower_term", "liveness_under_fault"),
-        ("removed_leader", 3, "removed_leader_never_stands", "recovery"),
-        ("removed_leader", 6, "removed_leader_never_stands", "recovery"),
-        ("silent_learner", 3, "learner_promoted_behind", "learner_promotion"),
-        ("silent_learner", 5, "learner_promoted_behind", "learner_promotion"),
-        ("slow_snapshot", 5, "log_compacted_during_transfer", "efficiency"),
-        ("removed_follower", 3, "candidate_asks_new_voters", "recovery"),
-        ("removed_follower", 6, "candidate_asks_new_voters", "recovery"),
-        ("members_in_snapshot", 3, "restart_forgets_members_of_snapshot", "membership_changes"),
-        ("members_in_snapshot", 4, "restart_forgets_members_of_snapshot", "membership_changes"),
-        ("held_transfer", 3, "old_timeout_now", "election_timer"),
-        ("held_transfer", 6, "old_timeout_now", "election_timer"),
-        ("held_answers", 3, "read_joins_round_under_way", "linearizability"),
-        ("held_answers", 5, "read_joins_round_under_way", "linearizability"),
-    ],
+    [pytest.param(*one, marks=[] if SIZE[one[0]] == one[1] else pytest.mark.slow) for one in CONVICTED],
 )
 def test_an_episode_convicts_what_it_was_built_for(name: str, nodes: int, mutant: str, invariant: str) -> None:
     """Within a few seeds: the chance of a seed is from one in three to certain."""

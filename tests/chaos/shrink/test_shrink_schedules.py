@@ -136,6 +136,7 @@ def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Command) -> 
     assert document["invariants"][invariant] == "violated"
 
 
+@pytest.mark.slow
 def test_the_result_repeats_and_is_the_same_with_two_processes() -> None:
     mutant, invariant = "follower_commit_regress", "monotonicity"
     one = shrunk(mutant, invariant)

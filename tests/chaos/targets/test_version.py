@@ -78,6 +78,7 @@ def test_what_the_command_starts_is_ended_with_it(tmp_path: Path, monkeypatch: p
     eventually("their end", lambda: not any(psutil.pid_exists(pid) for pid in pids))
 
 
+@pytest.mark.slow
 def test_it_ends_also_if_the_harness_is_killed_meanwhile(tmp_path: Path) -> None:
     told = tmp_path / "pid"
     code = f"import os, time; print(os.getpid(), file=open({str(told)!r}, 'a'), flush=True); time.sleep(99)"

@@ -159,6 +159,7 @@ class OwnCore(RaftStateMachine):
     parts = Parts(core=VotesForAll)
 
 
+@pytest.mark.slow
 def test_a_failure_with_the_users_own_parts_lists_its_steps_and_saves_no_file(folder: Path) -> None:
     error = failure(OwnCore, UNSHRUNK)
     assert isinstance(error, InvariantViolatedError)

@@ -22,7 +22,7 @@ def judged(schedule: RandomSchedule) -> list[str]:
     return [verdict.invariant for verdict in judge.verdicts() if verdict.outcome == "violated"]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32))
 def test_a_correct_core_keeps_all_properties_and_recovers(seed: int) -> None:
     schedule = RandomSchedule(seed)
@@ -31,7 +31,7 @@ def test_a_correct_core_keeps_all_properties_and_recovers(seed: int) -> None:
     assert judged(schedule) == []
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32))
 def test_a_correct_core_keeps_all_properties_with_snapshots(seed: int) -> None:
     """§7: nothing acknowledged is lost by compaction, and a follower that lags far behind catches up."""

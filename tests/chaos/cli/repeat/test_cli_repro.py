@@ -71,6 +71,7 @@ def test_the_document_says_the_same(file: Path, command: Command) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_violation_of_recovery_is_reproduced_and_can_hold(tmp_path: Path, command: Command) -> None:
     save(reproduction(*STUCK), tmp_path / "stuck.json")
     assert command("repro", tmp_path / "stuck.json")[0] == 1
