@@ -13,7 +13,8 @@ commit may come later, since it may wait for the disk, but has the time of the c
 Both times are the run's. Reads that are stale by intent (`stale_reads`) promise nothing of the kind.
 
 A new leader may know of fewer commits than there were. So it answers once an entry of its own term is committed (§8;
-thesis, §6.4, step 1), which it appends when its term begins (`leader_no_op`).
+thesis, §6.4, step 1), which our own Raft appends when its term begins (`leader_no_op`). Another system may know its
+commits in other ways, or report its leadership before its log: it is not judged by this rule.
 
 Violated as well: the answer names an entry before the first one of that leadership. If the node led more than once
 between the question and the answer, before the first one of all of these.
@@ -59,8 +60,6 @@ CONFIRMED = (
     "The leader answers a read once a majority has acknowledged a round of heartbeats that began after it came "
     "(thesis, §6.4)."
 )
-
-
 KNOWS_COMMITS = "A leader answers a read once it has committed an entry of its own term (§8; thesis, §6.4)."
 
 
@@ -74,8 +73,8 @@ class _Leadership:
 
 
 class ReadIndex(Checker):
-    """What a read without a log entry sees, by the commits and the leaderships that its node has reported; and for our
-    own Raft, whose messages are known, that a majority confirmed it."""
+    """What a read without a log entry sees, by the commits that its node has reported; and for our own Raft also that
+    its leader knew the commits of earlier terms, and that a majority confirmed it."""
 
     invariant = "read_index"
     goes_by_time = True
@@ -95,10 +94,14 @@ class ReadIndex(Checker):
         self._answered: list[tuple[Op, Op]] = []
 
     def handlers(self) -> Handlers:
-        always: Handlers = {CommitAdvanced: self._on_commit, RoleChanged: self._on_role}
         if self._round_trips is None:
-            return always
-        return {**always, ConfigurationUsed: self._on_used, **self._round_trips.handlers()}
+            return {CommitAdvanced: self._on_commit}
+        return {
+            CommitAdvanced: self._on_commit,
+            RoleChanged: self._on_role,
+            ConfigurationUsed: self._on_used,
+            **self._round_trips.handlers(),
+        }
 
     def _on_role(self, event: RoleChanged) -> None:
         led = self._led.setdefault((event.node, event.inc), [])
