@@ -142,10 +142,11 @@ class Blind(Safety):
         pass
 
 
+@pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 10), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("core", [m.parts.core for m in MUTANTS.values() if m.parts.core is not Core])
-def test_a_mutant_does_not_crash(core: type[Core]) -> None:
+def test_a_mutant_does_not_crash(core: type[Core], seeds: range) -> None:
     """A node that ends by itself is a different violation than that of its mistake."""
-    for seed in range(2):
+    for seed in seeds:
         schedule = RandomSchedule(seed, core=core)
         schedule.safety = Blind(schedule.cluster)
         schedule.run(2_000)

@@ -22,23 +22,20 @@ def judged(schedule: RandomSchedule) -> list[str]:
     return [verdict.invariant for verdict in judge.verdicts() if verdict.outcome == "violated"]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 2**32))
-def test_a_correct_core_keeps_all_properties_and_recovers(seed: int) -> None:
-    schedule = RandomSchedule(seed)
-    schedule.run(STEPS)
-    schedule.recover()
-    assert judged(schedule) == []
+@pytest.mark.parametrize("examples", [30, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("snapshots", [False, True], ids=["whole logs", "snapshots"])
+def test_a_correct_core_keeps_all_properties_and_recovers(snapshots: bool, examples: int) -> None:
+    """With snapshots (§7): nothing acknowledged is lost by compaction, and a follower that lags far catches up."""
 
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.integers(0, 2**32))
+    def holds(seed: int) -> None:
+        schedule = RandomSchedule(seed, snapshots=snapshots)
+        schedule.run(STEPS)
+        schedule.recover()
+        assert judged(schedule) == []
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 2**32))
-def test_a_correct_core_keeps_all_properties_with_snapshots(seed: int) -> None:
-    """§7: nothing acknowledged is lost by compaction, and a follower that lags far behind catches up."""
-    schedule = RandomSchedule(seed, snapshots=True)
-    schedule.run(STEPS)
-    schedule.recover()
-    assert judged(schedule) == []
+    holds()
 
 
 def test_the_same_seed_gives_the_same_events() -> None:
