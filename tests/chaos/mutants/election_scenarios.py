@@ -33,24 +33,21 @@ A, B, C = command("a"), command("b"), command("c")
 
 def vote_not_persisted(parts: Parts) -> Observed:
     """n2 votes for n1, restarts, and is asked by n3 in the same term."""
-    cluster = cluster_of(parts)
-    candidate(cluster, "n1")
-    candidate(cluster, "n3")
-    cluster.deliver_from("n1", "n2")
-    cluster.persist("n2")
-    cluster.crash("n2")
-    cluster.restart("n2")
-    exchange(cluster, "n3", "n2")
-    cluster.deliver_from("n2", "n1")
-    return seen(cluster)
+    return _voter_restarts(parts, persisted=True)
 
 
 def send_before_persist(parts: Parts) -> Observed:
     """The same, but n2 loses power before its vote is on disk: then it must not have answered."""
+    return _voter_restarts(parts, persisted=False)
+
+
+def _voter_restarts(parts: Parts, *, persisted: bool) -> Observed:
     cluster = cluster_of(parts)
     candidate(cluster, "n1")
     candidate(cluster, "n3")
     cluster.deliver_from("n1", "n2")
+    if persisted:
+        cluster.persist("n2")
     cluster.crash("n2")
     cluster.restart("n2")
     exchange(cluster, "n3", "n2")

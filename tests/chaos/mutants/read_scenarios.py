@@ -36,12 +36,7 @@ def deposed_leader_reads(parts: Parts) -> Observed:
     read = encode_command(Command("get", "x", client="c1", serial=1))
     cluster.elect("n1")
     candidate(cluster, "n2")
-    exchange(cluster, "n2", "n3")
-    cluster.persist_all("n2")
-    cluster.submit("n2", put)
-    for _ in range(3):
-        cluster.persist_all("n2")
-        exchange(cluster, "n2", "n3")
+    _takes_over(cluster, "n2", "n3", put)
     cluster.submit("n1", read)
     ops = [Op(type="invoke", process=0, client="c0", op="c0/0", f="put", key="x", value="a", t_us=0)]
     if (written := answer_to(cluster["n2"].replies, put)) is not None:
@@ -58,12 +53,7 @@ def read_index_without_round(parts: Parts) -> Observed:
     cluster.elect("n1")
     cluster.cut_off = frozenset(["n1"])
     candidate(cluster, "n2")
-    exchange(cluster, "n2", "n3")
-    cluster.persist_all("n2")
-    cluster.submit("n2", A)
-    for _ in range(3):
-        cluster.persist_all("n2")
-        exchange(cluster, "n2", "n3")
+    _takes_over(cluster, "n2", "n3")
     return written_then_read(cluster, "n2", "n1")
 
 
@@ -147,11 +137,11 @@ def read_index_is_applied(parts: Parts) -> Observed:
     return [*cluster.all_events(), *ops]
 
 
-def _takes_over(cluster: Cluster, name: str, voter: str) -> None:
-    """A node is elected by this voter, and commits A with it. No other node hears of it."""
+def _takes_over(cluster: Cluster, name: str, voter: str, write: bytes = A) -> None:
+    """A node is elected by this voter, and commits a write with it. No other node hears of it."""
     exchange(cluster, name, voter)
     cluster.persist_all(name)
-    cluster.submit(name, A)
+    cluster.submit(name, write)
     for _ in range(3):
         cluster.persist_all(name)
         exchange(cluster, name, voter)
